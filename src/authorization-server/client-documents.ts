@@ -5,6 +5,7 @@
 import { GuardError, type GuardedAnswer, type GuardedFetch } from '../protocol/small-request.js';
 import { arrayOf, readObject, textOf } from '../wire/json.js';
 import { unlessAborted } from '../lib/within.js';
+import { mayPass } from '../lib/may-pass.js';
 import { cleanName, NAMELESS } from './client-names.js';
 import { ClientProblem, tooMany } from './client-problem.js';
 import { hasPlainHost, isWellFormed } from './redirects.js';
@@ -213,7 +214,7 @@ function failed(url: URL, error: unknown): ClientProblem {
 
 /** Reads an answer. Throws a ClientProblem. */
 export function documentIn({ status, headers, body }: GuardedAnswer, url: URL): ClientDocument {
-  if (status === 429 || status >= 500) throw silence(url, `the answer was ${status}`);
+  if (mayPass(status)) throw silence(url, `the answer was ${status}`);
   if (status !== 200) throw refused(url, `was answered with status ${status}`);
   const type = headers['content-type'];
   if (typeof type !== 'string' || !JSON_TYPE.test(type)) throw refused(url, 'is not application/json');

@@ -1,6 +1,7 @@
 /** Answers of an OpenID Connect provider, read without trust: reduced to what the gateway uses, and bounded. */
 import { withoutSecrets } from '../lib/echoed-secrets.js';
 import { readRetryAfter } from '../lib/retry-after.js';
+import { mayPass } from '../lib/may-pass.js';
 import type { SmallAnswer } from '../protocol/small-request.js';
 import { arrayOf, isObject, readObject, textOf, type JsonObject } from '../wire/json.js';
 import { ProviderProblem, refusedRequest, visible } from './provider-problem.js';
@@ -29,7 +30,7 @@ const LATEST_S = 8.64e12;
 export function bodyOf(received: Received): string {
   const { host, operation, answer } = received;
   const { status, headers, body } = answer;
-  if (status >= 500 || status === 429 || status === 408) {
+  if (mayPass(status)) {
     const after = headers['retry-after'];
     const ms = typeof after === 'string' ? readRetryAfter(after) : undefined;
     throw new ProviderProblem('away', host, `${host} answered HTTP ${status} to ${WHAT[operation]}`, {

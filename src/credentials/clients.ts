@@ -1,6 +1,7 @@
 /** Which client the gateway is at an authorization server (2026-07-28, basic/authorization/client-registration). */
 import { clientMetadata } from '../config/client-metadata.js';
 import type { OAuthConfig } from '../config/types.js';
+import { mayPass } from '../lib/may-pass.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson, textOf } from '../wire/json.js';
 import { guarded, isSame, type ServerMetadata } from './discovery.js';
@@ -204,7 +205,7 @@ async function post(
     throw guarded(error, new URL(endpoint).host);
   }
   const { status, body } = answer;
-  if (status >= 500 || status === 429)
+  if (mayPass(status))
     throw new CredentialProblem('temporary', `${name} answered HTTP ${status} to the registration`);
   const json = objectOf(readJson(body));
   const isRefused = status >= 400 && typeof json?.['error'] === 'string';

@@ -4,6 +4,7 @@
  */
 import { isWebAddress } from '../config/credentials.js';
 import type { OAuthConfig } from '../config/types.js';
+import { mayPass } from '../lib/may-pass.js';
 import { GuardError, type Guard, type GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson } from '../wire/json.js';
 import { scopesOf, type BearerChallenge } from '../protocol/challenge.js';
@@ -279,7 +280,7 @@ class Discovery {
     const { host } = new URL(at);
     try {
       const { status, body } = await this.#deps.fetch(request, this.#deps.guard, this.#signal);
-      if (status >= 500 || status === 429)
+      if (mayPass(status))
         throw new CredentialProblem(
           'temporary',
           `${shown(host)} answered HTTP ${status} to a request for metadata`,

@@ -3,6 +3,7 @@ import * as oauth from 'oauth4webapi';
 import { isWebAddress } from '../config/credentials.js';
 import { withoutSecrets } from '../lib/echoed-secrets.js';
 import { readRetryAfter } from '../lib/retry-after.js';
+import { mayPass } from '../lib/may-pass.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson } from '../wire/json.js';
 import { scopesOf } from '../protocol/challenge.js';
@@ -327,7 +328,7 @@ function answerOf(
   sent: URLSearchParams,
 ): Response {
   const retryAfter = headers['retry-after'];
-  if (status >= 500 || status === 429 || status === 408)
+  if (mayPass(status))
     throw new CredentialProblem('temporary', `${shown(issuer)} answered HTTP ${status}`, {
       retryAfterMs: typeof retryAfter === 'string' ? readRetryAfter(retryAfter) : undefined,
     });

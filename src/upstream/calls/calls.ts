@@ -36,9 +36,10 @@ export interface Transport {
   post(body: Buffer): void;
   /**
    * Ends the handshake: requests name the revision from now on. Sends `initialized` and opens the server-to-client stream. Resolves once
-   * the server has accepted `initialized`, or after a limited time.
+   * the server has accepted `initialized`, or after a limited time. `ended` is called, perhaps later, when `initialized` was accepted or has
+   * failed: with the reason if it did not reach the server.
    */
-  ready(revision: string, initialized: Buffer): Promise<void>;
+  ready(revision: string, initialized: Buffer, ended: (loss?: string) => void): Promise<void>;
   /** Applies configuration that needs no new connection: quirks. */
   update(config: ServerConfig): void;
   /** Drops the session, which the server has lost: the next request is an `initialize` without one. */

@@ -1,6 +1,7 @@
 /** One POST to an upstream and its answer: a JSON body, an event stream, a refusal, a redirect. */
 import { GatewayError } from '../../errors.js';
 import type { WheelTimer } from '../../lib/wheel.js';
+import { mayPass } from '../../lib/may-pass.js';
 import { AnswerReader } from '../calls/answer.js';
 import type { Channel, UpstreamCall } from '../calls/calls.js';
 import { CodedBody } from './coded-body.js';
@@ -435,8 +436,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
     call.retryAfterMs = retry;
     if (this.#resume) {
-      const mayPass = status === 408 || status === 429 || status >= 500;
-      if (mayPass && this.#resumeStream('refused', Math.min(retry ?? 0, MAX_RESUME_MS))) return;
+      if (mayPass(status) && this.#resumeStream('refused', Math.min(retry ?? 0, MAX_RESUME_MS))) return;
       return call.broken(`broke off its answer and did not resume it: HTTP ${status}`);
     }
     if (status < 400) {

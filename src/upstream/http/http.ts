@@ -5,7 +5,7 @@ import type { Logger } from '../../observe/log.js';
 import type { Credential } from '../../protocol/credential.js';
 import { isHeaderText } from '../../protocol/header-text.js';
 import type { CallOwner, TransportEvents, UpstreamCall } from '../calls/calls.js';
-import { explain, type Controller, type Dispatcher, type UpstreamHandler } from './dispatcher.js';
+import type { Controller, Dispatcher, UpstreamHandler } from './dispatcher.js';
 import type { Brake } from './brake.js';
 import type { ResumeWaits } from './resume.js';
 
@@ -128,15 +128,15 @@ function setHeader(list: string[], lower: string, value: string): void {
 
 /** An exchange whose response body is not read. It can be aborted at any time. */
 export class Unread implements UpstreamHandler {
-  readonly #done: (error?: string) => void;
+  readonly #done: (error?: Error) => void;
   #controller: Controller | undefined;
   #aborted = false;
   /** Of the response; 0: there is none yet. */
   status = 0;
   headers: Headers = {};
 
-  /** `done`: called once it has ended, with the reason if it failed. */
-  constructor(done: (error?: string) => void) {
+  /** `done`: called once it has ended, with the error if it failed. */
+  constructor(done: (error?: Error) => void) {
     this.#done = done;
   }
 
@@ -162,7 +162,7 @@ export class Unread implements UpstreamHandler {
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
-    this.#done(explain(error));
+    this.#done(error);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../../observe/log.js';
 import type { HttpSession } from './http.js';
-import { postMessage } from './post-message.js';
+import { postMessage, type Unaccepted } from './post-message.js';
 import type { Wheel } from '../../lib/wheel.js';
 import { within } from '../../lib/within.js';
 
@@ -17,12 +17,15 @@ const REPLY_MS = 10_000;
 /** How long a message is waited for that the server should accept before anything else is sent, in ms. */
 const ACCEPT_MS = 2000;
 
+/** Called once a message was accepted, or was given up. */
+type Ended = (failure?: Unaccepted) => void;
+
 export interface RepliesDeps {
   readonly server: string;
   readonly wheel: Wheel;
   readonly log: Logger;
   /** Sends one, and calls `done` when that has ended. Returns a function that aborts it. */
-  readonly send: (body: Buffer, done: (error?: string) => void) => () => void;
+  readonly send: (body: Buffer, done: Ended) => () => void;
   /** `on`: too much waits, stop reading what causes more of it; else there is room again. */
   readonly full: (on: boolean) => void;
 }
@@ -30,7 +33,7 @@ export interface RepliesDeps {
 export class Replies {
   readonly #deps: RepliesDeps;
   readonly #inFlight = new Set<() => void>();
-  readonly #waiting: { readonly body: Buffer; readonly ended: () => void }[] = [];
+  readonly #waiting: { readonly body: Buffer; readonly ended: Ended }[] = [];
   #bytes = 0;
   #full = false;
   #closed = false;
@@ -69,8 +72,7 @@ export class Replies {
     return this.#full;
   }
 
-  /** `ended`: called once the server has accepted it, or it was given up. */
-  post(body: Buffer, ended: () => void = () => undefined): void {
+  post(body: Buffer, ended: Ended = () => undefined): void {
     if (this.#closed) return ended();
     if (this.#inFlight.size < MAX_IN_FLIGHT) return this.#send(body, ended);
     this.#waiting.push({ body, ended });
@@ -78,9 +80,15 @@ export class Replies {
     this.#regulate();
   }
 
-  /** Resolves once the server has accepted it, or after a limited time. */
-  accepted(body: Buffer): Promise<void> {
-    return within(new Promise<void>((resolve) => this.post(body, resolve)), ACCEPT_MS);
+  /** Resolves once the server has accepted it, or after a limited time. `ended` is called when it has ended: with the reason if it was lost. */
+  accepted(body: Buffer, ended: (loss?: string) => void): Promise<void> {
+    const end = new Promise<void>((resolve) => {
+      this.post(body, (failure) => {
+        ended(failure?.isLost ? failure.reason : undefined);
+        resolve();
+      });
+    });
+    return within(end, ACCEPT_MS);
   }
 
   /** Nothing more is sent. */
@@ -91,22 +99,23 @@ export class Replies {
     for (const giveUp of [...this.#inFlight]) giveUp();
   }
 
-  #send(body: Buffer, ended: () => void): void {
+  #send(body: Buffer, ended: Ended): void {
     const { server, wheel, log, send } = this.#deps;
     let abort = (): void => undefined;
     let isOver = false;
-    const done = (error?: string): void => {
+    const done: Ended = (failure) => {
       if (isOver) return;
       isOver = true;
       timer.cancel();
       this.#inFlight.delete(giveUp);
-      if (error !== undefined && !this.#closed)
-        log.debug('a message did not reach the upstream', { server, error });
-      ended();
+      if (failure && !this.#closed)
+        log.debug('the upstream did not accept a message', { server, error: failure.reason });
+      ended(failure);
       this.#next();
     };
     const giveUp = (): void => {
-      done(`not accepted in ${REPLY_MS} ms`);
+      // It may have been received: the server may be slow.
+      done({ reason: `no answer in ${REPLY_MS} ms`, isLost: false });
       abort();
     };
     this.#inFlight.add(giveUp);

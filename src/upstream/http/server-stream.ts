@@ -1,5 +1,6 @@
 /** The server-to-client stream of a session (2025-11-25, basic/transports, "Listening for Messages from the Server"). */
 import { backoffMs } from '../../lib/backoff.js';
+import { mayPass } from '../../lib/may-pass.js';
 import { SseError } from '../../wire/sse-read.js';
 import { explain, type Controller, type UpstreamHandler } from './dispatcher.js';
 import type { Braked } from './brake.js';
@@ -95,7 +96,7 @@ export class ServerStream implements UpstreamHandler, Braked {
       return;
     }
     // 405: the server has no such stream (2025-11-25). Other statuses that a new request would not change end it as well.
-    if (status < 500 && status !== 408 && status !== 429) this.#closed = true;
+    if (!mayPass(status)) this.#closed = true;
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {

@@ -139,8 +139,10 @@ export class HttpSse implements Transport, UpstreamHandler {
     if (!this.#closed && this.#endpoint) this.#replies.post(body);
   }
 
-  ready(_revision: string, initialized: Buffer): Promise<void> {
-    return this.#replies.accepted(initialized);
+  ready(_revision: string, initialized: Buffer, ended: (loss?: string) => void): Promise<void> {
+    return this.#replies.accepted(initialized, (loss) => {
+      if (!this.#closed) ended(loss);
+    });
   }
 
   update(config: ServerConfig): void {

@@ -71,11 +71,14 @@ export class StreamableHttp implements Transport, HttpSession {
     this.#replies.post(body);
   }
 
-  async ready(revision: string, initialized: Buffer): Promise<void> {
+  async ready(revision: string, initialized: Buffer, ended: (loss?: string) => void): Promise<void> {
     const { generation } = this;
     this.#revision = revision;
     this.#headers = undefined;
-    await this.#replies.accepted(initialized);
+    await this.#replies.accepted(initialized, (loss) => {
+      // A session that was closed or dropped needs nothing more.
+      if (!this.#closed && this.generation === generation) ended(loss);
+    });
     if (this.#closed || this.generation !== generation) return;
     this.#stream?.destroy();
     this.#stream = new ServerStream(this);

@@ -16,6 +16,7 @@ import { credentialReady } from './credential-ready.js';
 import { dialStdio } from './dial-stdio.js';
 import type { DialDeps, Dialled } from './dialled.js';
 import type { EraWatch } from './era-watch.js';
+import type { Losses } from './losses.js';
 import type { LinkCalls } from './link-calls.js';
 import type { OwnRequests } from './own-requests.js';
 import type { Verdict } from './probe.js';
@@ -36,6 +37,8 @@ export interface AttemptEvents {
   unauthorized(error: GatewayError): void;
   /** The server turned out to be a modern one after it had been dialled as a legacy one. */
   outgrown(): void;
+  /** The handshake turned out to have failed after it had resolved. */
+  failedLate(carrier: Carrier, error: GatewayError): void;
   /** The channel of the transport is gone. `stderr`: the last line of a child. */
   lost(carrier: Carrier | undefined, error: GatewayError, more: LostDetails): void;
 }
@@ -55,6 +58,7 @@ export interface AttemptDeps {
   readonly lease?: ChildLease | undefined;
   readonly calls: LinkCalls;
   readonly own: OwnRequests;
+  readonly losses: Losses;
   readonly era: EraWatch;
   readonly closing: ClosingTransports;
   readonly starts: Slots;
@@ -102,7 +106,7 @@ export class Attempt implements TransportEvents {
   }
 
   #dialDeps(): DialDeps {
-    const { calls, credential, own, era, closing, starts, watcher, clientInfo, capabilities, link } =
+    const { calls, credential, own, losses, era, closing, starts, watcher, clientInfo, capabilities, link } =
       this.#deps;
     return {
       owner: calls,
@@ -124,6 +128,10 @@ export class Attempt implements TransportEvents {
       late: () => {
         era.late();
         if (link.isCurrent(this.#carrier)) link.outgrown();
+      },
+      losses,
+      failedLate: (carrier, error) => {
+        link.failedLate(carrier, error);
       },
       close: (transport) => {
         closing.close(transport);

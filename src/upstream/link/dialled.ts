@@ -2,6 +2,7 @@
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Slots } from '../../lib/slots.js';
+import { mayPass } from '../../lib/may-pass.js';
 import type { Peer } from '../../protocol/ports.js';
 import type { LegacyRevision } from '../../protocol/revisions.js';
 import type { Credential } from '../../protocol/credential.js';
@@ -10,6 +11,7 @@ import type { PeerLink } from '../../protocol/peer-clients.js';
 import type { CallOwner, Carrier, Transport, TransportEvents } from '../calls/calls.js';
 import type { Watcher } from '../stdio/watcher.js';
 import { handshake } from './handshake.js';
+import type { Losses } from './losses.js';
 import type { OwnRequests } from './own-requests.js';
 import type { Probed, Verdict } from './probe.js';
 
@@ -40,6 +42,8 @@ export interface DialDeps {
   readonly patience: number;
   /** A child answered the probe after `initialize` had been sent. */
   readonly late: () => void;
+  readonly losses: Losses;
+  readonly failedLate: (carrier: Carrier, error: GatewayError) => void;
   /** Closes a transport: its session or its process ends in good order. */
   readonly close: (transport: Transport) => void;
 }
@@ -72,6 +76,10 @@ export async function initialized(
       clientInfo: deps.clientInfo,
       capabilities: deps.capabilities,
       offer: options.offer,
+      losses: deps.losses,
+      failedLate: (error) => {
+        deps.failedLate(carrier, error);
+      },
     });
     carrier.probing = false;
     return { carrier, peer, known: { era: 'legacy', sse: transport.kind === 'sse' } };
@@ -121,5 +129,5 @@ export function wasRefused(error: unknown): boolean {
   if (!(error instanceof GatewayError)) return false;
   const { rpc, status } = (error.data ?? {}) as { rpc?: unknown; status?: unknown };
   if (typeof status !== 'number' || status < 400) return typeof rpc === 'number';
-  return status < 500 && ![401, 403, 408, 429].includes(status);
+  return !mayPass(status) && status !== 401 && status !== 403;
 }

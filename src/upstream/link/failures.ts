@@ -1,5 +1,6 @@
 /** Failures of servers, as the errors that clients and operators see. */
 import { GatewayError } from '../../errors.js';
+import { mayPass } from '../../lib/may-pass.js';
 import { MAX_NESTING, SMALL_MESSAGE } from '../../wire/json.js';
 
 export function asGatewayError(error: unknown, server: string): GatewayError {
@@ -41,6 +42,13 @@ export function troubleOf(error: unknown): Trouble {
     default:
       return 'answer';
   }
+}
+
+/** Whether a request did not reach the server, or what is in front of it refused it: the same request may succeed later. */
+export function wasLost(error: unknown): boolean {
+  if (rpcCodeOf(error) !== undefined) return false;
+  const { status } = (error instanceof GatewayError ? (error.data ?? {}) : {}) as { status?: unknown };
+  return troubleOf(error) !== 'answer' || (typeof status === 'number' && mayPass(status));
 }
 
 /** The wait that the server asked for, in ms. */

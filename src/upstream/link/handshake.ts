@@ -10,6 +10,7 @@ import { membersOf } from '../../wire/walk.js';
 import type { Transport } from '../calls/calls.js';
 import type { Collected } from '../calls/collect.js';
 import { unreadable } from './failures.js';
+import type { Losses } from './losses.js';
 import { unnamed } from './probe.js';
 
 export interface HandshakeDeps {
@@ -19,13 +20,16 @@ export interface HandshakeDeps {
   readonly capabilities: object;
   /** The revision that the server asks for; undefined: the configured one, or the latest. */
   readonly offer?: LegacyRevision | undefined;
+  readonly losses: Losses;
+  /** The handshake turned out to have failed after it had resolved. */
+  readonly failedLate: (error: GatewayError) => void;
 }
 
 const INITIALIZED = Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}');
 
 /** `initialize`, then `notifications/initialized`. Rejects with a GatewayError. */
 export async function handshake(config: ServerConfig, deps: HandshakeDeps): Promise<Peer> {
-  const { transport, clientInfo, capabilities } = deps;
+  const { clientInfo, capabilities } = deps;
   const configured = isLegacyRevision(config.revision) ? config.revision : undefined;
   const offered = configured ?? deps.offer ?? LATEST_LEGACY;
   const params = JSON.stringify({ protocolVersion: offered, capabilities, clientInfo });
@@ -37,7 +41,7 @@ export async function handshake(config: ServerConfig, deps: HandshakeDeps): Prom
       'upstream_protocol_error',
       `upstream '${config.name}' wants the protocol revision '${protocolVersion.slice(0, 32)}', which is not supported`,
     );
-  await transport.ready(protocolVersion, INITIALIZED);
+  await end(config, deps, protocolVersion);
   return {
     era: 'legacy',
     revision: protocolVersion,
@@ -45,6 +49,23 @@ export async function handshake(config: ServerConfig, deps: HandshakeDeps): Prom
     serverInfo,
     instructions,
   };
+}
+
+async function end(
+  { name }: ServerConfig,
+  { transport, losses, failedLate }: HandshakeDeps,
+  revision: string,
+): Promise<void> {
+  let isOver = false;
+  let failure: GatewayError | undefined;
+  await transport.ready(revision, INITIALIZED, (loss) => {
+    if (!losses.count(loss !== undefined)) return;
+    const text = `upstream '${name}' did not get notifications/initialized (${loss})`;
+    failure = new GatewayError('upstream_disconnected', text);
+    if (isOver) failedLate(failure);
+  });
+  isOver = true;
+  if (failure) throw failure;
 }
 
 /**

@@ -2,12 +2,14 @@
  * What clients want to be notified of by a server: resources, tasks, log messages. A legacy server is asked when that changes, and again
  * after each handshake. A modern server is asked for resources and tasks by the filter of a stream, and for log levels in each request.
  */
+import { GatewayError } from '../../errors.js';
 import type { LinkInterest, LogLevel } from '../../protocol/ports.js';
 import type { Carrier } from '../calls/calls.js';
 import { TASK, topicOf, URI, type Topic } from '../listen/topics.js';
-import { asGatewayError, disconnected } from './failures.js';
+import { asGatewayError, disconnected, wasLost } from './failures.js';
 import type { Inventory } from './inventory.js';
 import type { LinkCalls } from './link-calls.js';
+import { Losses } from './losses.js';
 import type { OwnRequests } from './own-requests.js';
 
 /** The stream of notifications of a modern server. */
@@ -31,6 +33,7 @@ export class Interest implements LinkInterest {
   readonly #deps: InterestDeps;
   readonly #uris = new Set<string>();
   readonly #tasks = new Set<string>();
+  readonly #losses = new Losses();
   #level: LogLevel | undefined;
   /** The interest in the link that replaced this one at a reload: late requests are handed to it. */
   #successor: Interest | undefined;
@@ -117,20 +120,26 @@ export class Interest implements LinkInterest {
     for (const uri of old.#uris) this.#takeOver(uri);
   }
 
-  /** Makes the requests again that a new session of a legacy server needs. Never rejects. */
+  /**
+   * Makes the requests again that a new session of a legacy server needs. Rejects if one did not reach the server, unless that was so in the
+   * session before, too: it is usable all the same.
+   */
   async renew(carrier: Carrier): Promise<void> {
     const { calls, own } = this.#deps;
+    let lost: string | undefined;
     for (const [method, params] of this.#renewals()) {
       try {
         await own.request(carrier, method, JSON.stringify(params));
       } catch (error) {
-        // The session is usable all the same.
+        if (wasLost(error)) lost = method;
         calls.log.warn(`${method} failed after reconnecting`, {
           server: calls.server,
           error: calls.shown(asGatewayError(error, calls.server)).message,
         });
       }
     }
+    if (this.#losses.count(lost !== undefined))
+      throw new GatewayError('upstream_disconnected', `upstream '${calls.server}' did not get ${lost}`);
   }
 
   #renewals(): (readonly [method: string, params: object])[] {

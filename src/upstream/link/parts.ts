@@ -3,6 +3,7 @@ import type { Limits, ServerConfig } from '../../config/types.js';
 import type { Budget } from '../../lib/budget.js';
 import type { Slots } from '../../lib/slots.js';
 import type { Wheel } from '../../lib/wheel.js';
+import type { GatewayError } from '../../errors.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { ServerStats } from '../../observe/stats.js';
@@ -31,6 +32,7 @@ import { LinkCalls } from './link-calls.js';
 import type { ListCache, Remembered } from './list-cache.js';
 import { ListGrace } from './list-grace.js';
 import { ListRefresh } from './list-refresh.js';
+import { Losses } from './losses.js';
 import { LinkObserver } from './observer.js';
 import { createOwnRequests, type OwnRequests } from './own-requests.js';
 import { Recovery } from './recovery.js';
@@ -185,6 +187,10 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
   });
   const undeclared = new Undeclared({ calls, own, inventory, up, refresh: () => lists.run() });
 
+  const losses = new Losses();
+  const failedLate = (carrier: Carrier, error: GatewayError): void => {
+    if (life.carrier === carrier) life.failed(error);
+  };
   const attemptDeps: AttemptDeps = {
     config,
     credential: deps.credential,
@@ -192,6 +198,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     lease: deps.lease,
     calls,
     own,
+    losses,
     era,
     closing,
     starts: deps.starts,
@@ -217,6 +224,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
       outgrown: () => {
         transitions.outgrow();
       },
+      failedLate,
       lost: (carrier, error, more) => {
         life.lost(carrier, error, more);
       },
@@ -252,6 +260,10 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
       request: (method, params) => own.request(carrier, method, params),
       clientInfo,
       capabilities: capabilities(),
+      losses,
+      failedLate: (error) => {
+        failedLate(carrier, error);
+      },
     });
     signal.throwIfAborted();
     inventory.describedAs(peer);

@@ -146,8 +146,9 @@ export class Stdio implements Transport {
     this.#write(body, performance.now() + REPLY_MS);
   }
 
-  ready(_revision: string, initialized: Buffer): Promise<void> {
+  ready(_revision: string, initialized: Buffer, ended: () => void): Promise<void> {
     this.post(initialized);
+    ended();
     return Promise.resolve();
   }
 

@@ -2,11 +2,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Wheel, WheelTimer } from '../../../src/lib/wheel.js';
 import { silent } from '../../../src/observe/log.js';
+import type { Unaccepted } from '../../../src/upstream/http/post-message.js';
 import { Replies } from '../../../src/upstream/http/replies.js';
 
 interface Sent {
   readonly body: Buffer;
-  readonly done: (error?: string) => void;
+  readonly done: (failure?: Unaccepted) => void;
   aborted: boolean;
 }
 
@@ -79,7 +80,7 @@ describe('replies to a server', () => {
     expect(sent.map(({ aborted }) => aborted).indexOf(true)).toBe(3);
     expect(sent).toHaveLength(17);
     // What is said of it afterwards counts no more.
-    sent[3]?.done('too late');
+    sent[3]?.done({ reason: 'too late', isLost: true });
     post(1);
     expect(sent).toHaveLength(17);
   });
