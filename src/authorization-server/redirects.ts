@@ -3,7 +3,6 @@
  * and map full-width characters, so that a URI in another spelling could pass a check and then lead elsewhere.
  */
 import { isForbiddenScheme } from '../config/index.js';
-import { isIPv6 } from 'node:net';
 import { compileGlob, type Glob } from '../lib/glob.js';
 
 const MOST_CHARS = 512;
@@ -65,11 +64,9 @@ function isNormal(uri: string, url: URL): boolean {
   return url.pathname === '/' && uri === `${url.protocol}//${url.host}${url.search}`;
 }
 
-/** A glob for hosts, or for hosts with ports. */
+/** A glob for hosts, whatever their port. */
 interface HostGlob {
   readonly matches: Glob;
-  /** Compares with `name:port`, not with the name alone. */
-  readonly hasPort: boolean;
   /** Stands for some hosts: there is more in it than wildcards. */
   readonly isNaming: boolean;
   /** Stands for one host. */
@@ -117,12 +114,12 @@ export class Redirects {
       : `needs '${url.protocol}' in mcp.auth.login.redirects`;
   }
 
-  /** Whether a glob other than `*` stands for a host. `host`: as `URL.host` has it, without a port: 443. */
+  /** Whether a glob other than `*` stands for a host. `host`: as `URL.host` has it. */
   namesHost(host: string): boolean {
     return this.#globs.some((glob) => glob.isNaming && isFor(glob, host));
   }
 
-  /** Whether the list has a host literally. `host`: as `URL.host` has it, without a port: 443. */
+  /** Whether the list has a host literally. `host`: as `URL.host` has it. */
   namesInFull(host: string): boolean {
     return this.#globs.some((glob) => glob.isLiteral && isFor(glob, host));
   }
@@ -138,22 +135,11 @@ export class Redirects {
 }
 
 function hostGlob(entry: string): HostGlob {
-  const pattern = isIPv6(entry) ? `[${entry}]` : entry;
-  const port = /:(\d+|\*)$/.exec(pattern)?.[0] ?? '';
-  const name = pattern.slice(0, pattern.length - port.length);
-  return {
-    matches: compileGlob(pattern),
-    hasPort: port !== '',
-    isNaming: /[a-z0-9]/.test(name),
-    isLiteral: !/[*?]/.test(pattern),
-  };
+  return { matches: compileGlob(entry), isNaming: /[a-z0-9]/.test(entry), isLiteral: !/[*?]/.test(entry) };
 }
 
-function isFor({ matches, hasPort }: HostGlob, host: string): boolean {
-  const text = host.toLowerCase();
-  const port = /:\d+$/.exec(text)?.[0] ?? '';
-  const name = text.slice(0, text.length - port.length);
-  return matches(hasPort ? `${name}${port || ':443'}` : name);
+function isFor({ matches }: HostGlob, host: string): boolean {
+  return matches(host.toLowerCase().replace(/:\d+$/, ''));
 }
 
 /**
