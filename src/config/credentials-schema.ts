@@ -72,7 +72,7 @@ export const serverAuth = z.object({
     .default('gateway')
     .meta(
       link(
-        '`gateway`: one login, or one key, serves everybody. `user`: each user has a login of his own, and a connection of his own.',
+        '`gateway`: one login, key or set of printed headers serves everybody. `user`: each user has one of his own, and a connection of his own.',
       ),
     ),
   issuer: z

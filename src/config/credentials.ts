@@ -54,22 +54,23 @@ export function authOf(
 ): HttpServerConfig['auth'] {
   const { type } = written.auth;
   const named = isNamed('authorization');
-  const external = written.headers_command.length > 0 || Object.keys(written.headers_from_client).length > 0;
-  if (
-    written.auth.per === 'user' &&
-    (type === 'bearer' || type === 'none' || (named && type !== 'key') || external)
-  )
+  const hasCommand = written.headers_command.length > 0;
+  const passesHeaders = Object.keys(written.headers_from_client).length > 0;
+  const isForUsers = written.auth.per === 'user';
+  const isLogin = type !== 'bearer' && type !== 'none' && (!named || type === 'key');
+  if (isForUsers && (passesHeaders || !(isLogin || hasCommand)))
     scope.wrong(
       '',
       ['auth', 'per'],
-      'needs a login: auth.type auto, oauth or key, and no Authorization in headers',
+      'needs a login or a headers_command: auth.type auto, oauth or key, and no Authorization in headers',
     );
-  if (written.headers_command.length > 0 && type !== 'none' && type !== 'auto')
+  if (hasCommand && type !== 'none' && type !== 'auto')
     scope.wrong('', ['headers_command'], `is there beside auth of the type ${type}`, 'keep one of them');
   if (type === 'key') return headerKeyOf(written, isNamed, scope);
   withoutKey(written, scope);
   if (type === 'bearer') return bearerOf(written, scope);
-  if (type === 'none' || (type === 'auto' && (named || external))) return { type: 'none' };
+  if (type === 'none' || (type === 'auto' && (named || hasCommand || passesHeaders)))
+    return { type: 'none', ...(isForUsers && { per: 'user' }) };
   return oauthOf(type, written, url, scope);
 }
 
@@ -298,8 +299,8 @@ export function isLoopbackHost(hostname: string): boolean {
 }
 
 /** Whether each user has his own credential at a server. */
-export function isPerUser(server: ServerConfig): server is LoginServer {
-  return takesLogin(server) && server.auth.per === 'user';
+export function isPerUser({ auth }: ServerConfig): boolean {
+  return auth !== undefined && 'per' in auth && auth.per === 'user';
 }
 
 function isExchange({ grant }: Pick<OAuthConfig, 'grant'>): boolean {
@@ -308,7 +309,7 @@ function isExchange({ grant }: Pick<OAuthConfig, 'grant'>): boolean {
 
 /** Whether a server gets a token in exchange for that of the caller. */
 export function exchangesTokens(server: ServerConfig): boolean {
-  return isPerUser(server) && 'grant' in server.auth && isExchange(server.auth);
+  return isPerUser(server) && usesOAuth(server) && isExchange(server.auth);
 }
 
 /** With `per: user` callers must be people who can be told apart. */

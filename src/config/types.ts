@@ -297,6 +297,12 @@ export interface OAuthConfig extends Pick<
   readonly isLoopback: boolean;
 }
 
+/** Neither a token nor a login. `per`: each user has headers of his own. */
+export interface NoAuth {
+  readonly type: 'none';
+  readonly per?: 'user';
+}
+
 export interface BearerConfig {
   readonly type: 'bearer';
   /** As it was when the configuration was read; '': only `command` knows it. */
@@ -330,9 +336,9 @@ export interface HttpServerConfig
   readonly url: string;
   /** Headers of clients that it gets; absent: none. */
   readonly headers_from_client?: readonly PassedHeader[];
-  /** Prints further headers; absent: none. */
+  /** Prints further headers, with `auth.per: user` those of each user; absent: none. */
   readonly headers_command?: readonly string[];
-  readonly auth: { readonly type: 'none' } | BearerConfig | OAuthConfig | HeaderKeyAuth;
+  readonly auth: NoAuth | BearerConfig | OAuthConfig | HeaderKeyAuth;
   /** The proxy for this URL, resolved from `proxy:` and the environment; absent: direct. */
   readonly proxy?: string;
   /** Absolute paths of readable files. */

@@ -18,6 +18,7 @@ import type { ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
 import type { ReturnedBy } from '../credentials/logins.js';
 import { CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
+import { createSlots } from '../lib/slots.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
 import type { Credential } from '../protocol/credential.js';
@@ -39,6 +40,8 @@ import { subjectOf, type SubjectsDeps } from './subjects.js';
 
 /** How soon it is tried again to erase logins. */
 const ERASE_AGAIN_MS = 5000;
+/** Commands that print headers and run at the same time. */
+const MOST_COMMANDS = 8;
 const NOBODY: ReadonlySet<string> = new Set();
 
 export interface GatewayCredentialsDeps extends SubjectsDeps {
@@ -61,6 +64,7 @@ export class GatewayCredentials {
   /** By server, then by owner. */
   readonly #known = new Map<string, Map<string, LazyCredential>>();
   readonly #keys: ServerKeys;
+  readonly #commands = createSlots(MOST_COMMANDS);
   #room: Promise<Credentials> | undefined;
   #closed = false;
   /** Principals whose logins are to be erased. */
@@ -114,7 +118,8 @@ export class GatewayCredentials {
     const credential = new LazyCredential(config, {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
-        if (isKept) return createKeptHeaders(config, this.#deps, owner === EVERYBODY ? undefined : owner);
+        const principal = owner === EVERYBODY ? undefined : owner;
+        if (isKept) return createKeptHeaders(config, { ...this.#deps, commands: this.#commands }, principal);
         if (takesKey(config)) return this.#keys.of(config, owner);
         const real = (await this.#load()).of(config, owner);
         if (!real) throw new Error(`'${name}' has no credential`);

@@ -2,9 +2,11 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { createApiKey, hashApiKey } from '../../src/lib/api-key.js';
 import { createUpstream, tool } from '../fixtures/servers/http-upstream.js';
 import { startGateway } from '../helpers/gateway.js';
-import { callTool } from '../helpers/http.js';
+import { callTool, textOf } from '../helpers/http.js';
+import { call } from '../helpers/modern.js';
 import { scratchFolder } from '../helpers/state.js';
 import { until } from '../helpers/wait.js';
 
@@ -97,4 +99,52 @@ it('a command that fails takes down its server alone, and says what failed witho
   await write(`echo '{"headers": {"X-Key": "from-command"}, "expires_in": 300}'`);
   await running.up('x');
   expect((await callTool(running.url, 'x__echo', { a: 1 })).error).toBeUndefined();
+});
+
+it.each([
+  ['that belongs to nobody gets headers, too', 'service'],
+  ['that belongs to nobody gets none', undefined],
+])('each user has the headers that the command prints for him; a connection %s', async (_what, nobody) => {
+  const upstream = await createUpstream({
+    tools: [tool('whoami')],
+    onHttp: ({ headers }, res) => {
+      if (headers['x-user'] !== undefined) return false;
+      res.writeHead(401).end('no');
+      return true;
+    },
+    onCall: (asked) => asked.text(String(asked.received.headers['x-user'])),
+  });
+  const script = `const user = process.env.MCPSTEAD_PRINCIPAL ?? ${JSON.stringify(nobody ?? '')};
+    if (user === '') process.exit(1);
+    console.log(JSON.stringify({ headers: { 'x-user': user } }));`;
+  const keys = ['ada', 'bob'].map((name) => ({ name, key: createApiKey() }));
+  const running = await startGateway(
+    {
+      servers: [
+        upstream.entry('x', {
+          headers_command: [process.execPath, '-e', script],
+          auth: { per: 'user' },
+          required: false,
+        }),
+      ],
+      mcp: { auth: { keys: keys.map(({ name, key }) => ({ name, sha256: [hashApiKey(key)] })) } },
+      metrics: { auth: 'none' },
+    },
+    { wait: [] },
+  );
+  const shared = async () => (await running.health()).servers[0];
+  if (nobody === undefined)
+    await until(async () => (await shared())?.last_error?.includes('status 1'), 'the failure for nobody');
+  else await until(async () => (await shared())?.connected, 'the connection of nobody');
+  const who = Array.from({ length: 20 }, (_, i) => keys[i % 2] as (typeof keys)[number]);
+  const got = await Promise.all(
+    who.map(async ({ key }, i) => {
+      const headers = { authorization: `Bearer ${key}` };
+      return i % 4 < 2
+        ? textOf(await call(running.url, 'x__whoami', {}, { headers }))
+        : textOf(await callTool(running.url, 'x__whoami', {}, headers));
+    }),
+  );
+  expect(got).toEqual(who.map(({ name }) => `key:${name}`));
+  expect(upstream.calls().map(({ headers }) => headers['x-user'])).not.toContain(nobody);
 });

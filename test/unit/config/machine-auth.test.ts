@@ -60,6 +60,13 @@ it.each([
     'auth: {type: bearer, token_env: T}, headers_command: [c]',
     'headers_command is there beside auth of the type bearer',
   ],
+  [
+    'auth: {type: bearer, token_env: T, per: user}',
+    'auth.per needs a login or a headers_command: auth.type auto, oauth or key',
+  ],
+  ['auth: {type: none, per: user}', 'auth.per needs a login or a headers_command'],
+  ['auth: {per: user}, headers_from_client: {x-a: x-b}', 'auth.per needs a login or a headers_command'],
+  ['auth: {per: user}, headers: {authorization: a}', 'auth.per needs a login or a headers_command'],
   ['auth: {type: oauth}, headers_command: [c]', 'headers_command is there beside auth of the type oauth'],
   ['auth: {type: bearer, token_env: T, token_command: [c]}', 'has both token_env and token_command'],
   ['auth: {type: oauth, token_command: [c]}', 'has a token but is not of type bearer'],
@@ -75,14 +82,17 @@ it('gives the sources, with absolute paths', async () => {
     auth: {type: oauth, grant: jwt_bearer, issuer: "https://as.example", assertion_file: f, client_id: c, client_secret_file: f}
   - {name: y, url: "https://mcp.example/mcp", auth: {type: bearer, token_command: [c, d]}}
   - {name: z, url: "https://mcp.example/mcp", headers_command: [c]}
+  - {name: u, url: "https://mcp.example/mcp", headers_command: [c], auth: {per: user}, headers: {authorization: a}}
+mcp: {auth: {mode: bearer, keys_file: keys}}
 `,
     {},
-    { f: 'secret\n' },
+    { f: 'secret\n', keys: `- {name: ada, sha256: ["${'0'.repeat(43)}"]}\n` },
   );
-  const [x, y, z] = config.servers;
+  const [x, y, z, u] = config.servers;
   expect(x).toMatchObject({
     auth: { assertion: { file: `${folder}/f` }, client_secret: { value: 'secret', file: `${folder}/f` } },
   });
   expect(y).toMatchObject({ auth: { type: 'bearer', token: '', command: ['c', 'd'] } });
   expect(z).toMatchObject({ auth: { type: 'none' }, headers_command: ['c'] });
+  expect(u).toMatchObject({ auth: { type: 'none', per: 'user' }, headers_command: ['c'] });
 });
