@@ -292,9 +292,15 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     this.#history.inherit(old.#history);
     this.#calls.stderr.inherit(old.#calls.stderr);
     this.#interest.inherit(old.#interest);
-    if (this.#life.up || this.#inventory.kinds.length > 0) return;
+    if (this.#life.up) return this.borrowLists(old);
+    if (this.#inventory.kinds.length > 0) return;
     this.#inventory.inherit(old.#inventory);
     this.#grace.begin();
+  }
+
+  /** Lists that could not be read yet: those of another link of the server count until then. */
+  borrowLists(other: Connection): void {
+    this.#inventory.borrow(other.#inventory);
   }
 
   drain(graceMs: number): Promise<void> {

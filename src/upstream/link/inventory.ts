@@ -19,6 +19,8 @@ export interface InventoryDeps {
   readonly observer: LinkObserver;
   /** Sends a request over the present connection; rejects where there is none. */
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
+  /** A list for fewer capabilities could not be read. */
+  readonly incomplete: () => void;
   /** What the server listed in an earlier run: counts until it is read again. */
   readonly remembered: Remembered | undefined;
 }
@@ -41,7 +43,7 @@ export class Inventory {
 
   #lastPeer: Peer | undefined;
 
-  constructor({ server, log, observer, request, remembered }: InventoryDeps) {
+  constructor({ server, log, observer, request, remembered, incomplete }: InventoryDeps) {
     this.#observer = observer;
     this.#kept = new KeptLists({ server, log, observer });
     if (remembered) {
@@ -56,6 +58,7 @@ export class Inventory {
       capabilities: () => this.capabilities,
       unordered: this.#kept.unordered,
       request,
+      incomplete,
     });
   }
 
@@ -152,6 +155,11 @@ export class Inventory {
     this.#kept.lists = lists;
     this.#kept.last = lastLists;
     this.peer = peer;
+  }
+
+  /** Lists that could not be read yet: those of another link of the server count until then. */
+  borrow({ lists }: Inventory): void {
+    this.#kept.borrow(lists);
   }
 
   /** Empties the lists; returns the kinds that were not empty. */

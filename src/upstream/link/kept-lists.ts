@@ -110,6 +110,13 @@ export class KeptLists {
     return kinds;
   }
 
+  /** Lists that could not be read yet are those in `from` until then. */
+  borrow(from: Lists): void {
+    const missing = [...this.#stale.keys()].filter((kind) => this.lists[kind].length === 0);
+    for (const kind of missing) this.lists = { ...this.lists, [kind]: from[kind] };
+    this.#deps.observer.lists(this.lists.tools.length);
+  }
+
   /** Empties the lists; returns the kinds that were not empty. */
   clear(): ListKind[] {
     const kinds = this.kinds;

@@ -129,10 +129,15 @@ export class ListRefresh {
     failed(failure, retryAfterOf(failure));
   }
 
+  /** A list for fewer capabilities could not be read. */
+  incomplete(): void {
+    if (this.#deps.up() && !this.#refresh.isBusy) this.#retryStale();
+  }
+
   /** Reads lists again that could not be read, less often after each failure. */
   #retryStale(): void {
-    const { stale } = this.#deps.inventory;
-    if (stale.size === 0) {
+    const { stale, listsFor } = this.#deps.inventory;
+    if (stale.size === 0 && !listsFor?.isIncomplete) {
       this.#staleReadings = 0;
       return;
     }
@@ -148,13 +153,16 @@ export class ListRefresh {
     const carrier = up();
     if (!carrier) return;
     const isDescribedAnew = !isRetry && (await this.#discover(carrier));
-    const read = await this.#read(carrier, isRetry ? [...inventory.stale.keys()] : undefined);
+    const wanted = isRetry ? [...inventory.stale.keys()] : undefined;
+    const read = wanted?.length === 0 ? undefined : await this.#read(carrier, wanted);
     if (up() !== carrier) return;
-    const kinds = this.#take(read, false);
+    const kinds = read ? this.#take(read, false) : [];
     if (kinds.length > 0 || isDescribedAnew) this.#changed(kinds);
     const { listsFor } = inventory;
-    if (isRetry || !listsFor) return;
-    const others = await listsFor.renew(notified || kinds.length > 0);
+    if (!listsFor) return;
+    const others = await listsFor.renew(
+      notified || kinds.length > 0 ? 'all' : isRetry ? 'incomplete' : 'used',
+    );
     if (up() === carrier && others.length > 0) this.#changed(others);
   }
 

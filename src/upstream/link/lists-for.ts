@@ -21,7 +21,12 @@ export interface ListsForDeps {
   /** Kinds that the server lists in changing order, whoever found it. */
   readonly unordered: Set<ListKind>;
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
+  /** A set is incomplete: `renew` is to be called soon. */
+  readonly incomplete: () => void;
 }
+
+/** Which sets are read again: all, those that were used since, or those with a list that could not be read. */
+export type SetsToRenew = 'all' | 'used' | 'incomplete';
 
 interface Kept {
   readonly capabilities: Readonly<Record<string, unknown>>;
@@ -29,6 +34,8 @@ interface Kept {
   readonly order: ListOrder;
   /** Read since the last known change. */
   fresh: boolean;
+  /** A list could not be read since then: an older one, or that of the full lists, counts. */
+  isIncomplete: boolean;
   /** Used since it was read. */
   used: boolean;
   reading: Promise<void> | undefined;
@@ -66,27 +73,36 @@ export class ListsFor {
         this.#sets.delete(oldest);
       }
       const order = new ListOrder(this.#deps.unordered);
-      kept = { capabilities, lists: this.#deps.all(), order, fresh: false, used: true, reading: undefined };
+      kept = {
+        ...{ capabilities, lists: this.#deps.all(), order },
+        ...{ fresh: false, isIncomplete: false, used: true, reading: undefined },
+      };
       this.#sets.set(key, kept);
     }
     return this.#refill(kept);
   }
 
+  /** Whether a set has a list that could not be read. */
+  get isIncomplete(): boolean {
+    return [...this.#sets.values()].some((kept) => kept.isIncomplete);
+  }
+
   /**
-   * Reads again after the full lists were read: those for fewer capabilities may have changed even if the full ones did not. `notified`:
-   * the server notified a change, so all sets are read; else those that were used since. Resolves with the kinds that changed in any set;
-   * never rejects.
+   * Reads again after the full lists were read: those for fewer capabilities may have changed even if the full ones did not. Resolves with
+   * the kinds that changed in any set; never rejects.
    */
-  async renew(notified: boolean): Promise<ListKind[]> {
+  async renew(which: SetsToRenew): Promise<ListKind[]> {
     const before = [...this.#sets.values()].map((kept) => ({ kept, lists: kept.lists }));
-    for (const { kept } of before) kept.fresh = false;
-    for (const { kept } of before) {
-      if (!(notified || kept.used)) continue;
+    const isMeant = ({ used, isIncomplete }: Kept): boolean =>
+      which === 'incomplete' ? isIncomplete : which === 'all' || used;
+    const meant = before.filter(({ kept }) => isMeant(kept));
+    for (const { kept } of which === 'incomplete' ? meant : before) outdate(kept);
+    for (const { kept } of meant) {
       // A reading that is running may be older than the change.
       if (kept.reading) await kept.reading;
       // A client may have caused a reading meanwhile.
       if (!kept.fresh) await this.#refill(kept);
-      kept.used = false;
+      if (which !== 'incomplete') kept.used = false;
     }
     const changed = LIST_KINDS.filter((kind) =>
       before.some(({ kept, lists }) => !sameList(lists[kind], kept.lists[kind])),
@@ -100,29 +116,27 @@ export class ListsFor {
 
   /** A new connection: all sets are read again when they are used. */
   outdate(): void {
-    for (const kept of this.#sets.values()) kept.fresh = false;
+    for (const kept of this.#sets.values()) outdate(kept);
   }
 
   #refill(kept: Kept): Promise<void> {
     // A change from now on makes it stale again.
     kept.fresh = true;
-    const reading = this.#read(kept).then(
-      (lists) => {
-        kept.lists = lists;
-      },
-      (error: unknown) => {
-        const { server, log } = this.#deps;
-        // The previous or full lists are used: a tool that the client cannot use refuses the call.
-        log.debug('lists for fewer capabilities could not be read', { server, error: String(error) });
-      },
-    );
+    const reading = this.#read(kept).catch((error: unknown) => {
+      const { server, log } = this.#deps;
+      kept.isIncomplete = true;
+      // The previous or full lists are used: a tool that the client cannot use refuses the call.
+      log.debug('lists for fewer capabilities could not be read', { server, error: String(error) });
+    });
     kept.reading = reading.finally(() => {
       kept.reading = undefined;
+      if (kept.isIncomplete) this.#deps.incomplete();
     });
     return kept.reading;
   }
 
-  async #read({ capabilities, lists: before, order }: Kept): Promise<Lists> {
+  async #read(kept: Kept): Promise<void> {
+    const { capabilities, lists: before, order } = kept;
     const { server, log, request } = this.#deps;
     const meta = `"_meta":{"${META.clientCapabilities}":${JSON.stringify(capabilities)}}`;
     const outcomes = await readLists(LIST_KINDS, {
@@ -137,6 +151,13 @@ export class ListsFor {
     for (const [kind, outcome] of outcomes)
       if (outcome.type !== 'failed')
         lists[kind] = outcome.type === 'list' ? order.arrange(kind, before[kind], outcome) : [];
-    return lists;
+    kept.lists = lists;
+    kept.isIncomplete = [...outcomes.values()].some(({ type }) => type === 'failed');
   }
+}
+
+/** It is read again when it is used. */
+function outdate(kept: Kept): void {
+  kept.fresh = false;
+  kept.isIncomplete = false;
 }

@@ -146,6 +146,9 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
       if (!carrier) throw disconnected(server);
       return own.request(carrier, method, params);
     },
+    incomplete: () => {
+      lists.incomplete();
+    },
   });
   const era = new EraWatch({
     server,

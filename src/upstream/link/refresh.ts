@@ -40,6 +40,8 @@ export interface Refresh {
   soon(): void;
   /** Reads the lists that could not be read again, after `ms`. */
   again(ms: number): void;
+  /** Whether a reading is running, or `again` will lead to one. */
+  readonly isBusy: boolean;
   now(): void;
   /** Reads now, or joins a reading that is running. Rejects if the reading fails. */
   run(): Promise<void>;
@@ -138,6 +140,9 @@ export function createRefresh({ boundary, ttlMs, hintMs, read, done }: RefreshDe
     },
     now,
     run,
+    get isBusy() {
+      return againTimer !== undefined || flight.running;
+    },
     get due() {
       return due;
     },

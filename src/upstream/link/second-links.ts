@@ -82,6 +82,7 @@ export class SecondLinks {
     if (this.#links.get(server) !== link) return;
     if (older && link.state === 'up') {
       this.#replaced.delete(server);
+      link.borrowLists(older);
       this.#retire(older);
       this.#deps.put(link);
       this.#deps.changed(server, LIST_KINDS);
@@ -98,6 +99,8 @@ export class SecondLinks {
       return;
     }
     this.#shown.add(server);
+    const first = this.#first(server);
+    if (first) link.borrowLists(first);
     this.#deps.put(link);
     this.#deps.changed(server, this.#otherKinds(link));
   }
@@ -187,10 +190,13 @@ export class SecondLinks {
 
   /** The kinds whose list differs between the two links of a server. */
   #otherKinds({ server, lists }: { readonly server: string; readonly lists: Lists }): ListKind[] {
-    for (const { config, link } of this.#deps.upstreams())
-      if (config.name === server)
-        return LIST_KINDS.filter((kind) => !sameList(lists[kind], link.lists[kind]));
-    return [];
+    const first = this.#first(server);
+    return first ? LIST_KINDS.filter((kind) => !sameList(lists[kind], first.lists[kind])) : [];
+  }
+
+  #first(server: string): Connection | undefined {
+    for (const { config, link } of this.#deps.upstreams()) if (config.name === server) return link;
+    return undefined;
   }
 
   #consider(upstream: Upstream): void {

@@ -1,0 +1,90 @@
+/** Lists that could not be read over a new connection: the ones before are used, and they are read again soon. */
+import { expect, test } from 'vitest';
+import { createUpstream, tool, type Call } from '../fixtures/servers/http-upstream.js';
+import { bothEras } from '../helpers/both-eras.js';
+import { startGateway } from '../helpers/gateway.js';
+import { connect, type LegacyClient } from '../helpers/legacy.js';
+import { answerTo } from '../helpers/modern.js';
+import { until } from '../helpers/wait.js';
+import { createModernUpstream, META } from './upstream/modern-server.js';
+
+const QUICK = { reconnect: { backoff_base_ms: 20, backoff_max_ms: 20 } };
+const HINTS = { resultType: 'complete', ttlMs: 600_000, cacheScope: 'public' };
+
+const names = async (client: LegacyClient): Promise<unknown[]> =>
+  (await client.list('tools/list', 'tools')).map(({ name }) => name);
+
+/** Answers HTTP 500 to tools/list while `fails` says so. */
+function failing(fails: (call: Call) => boolean): (call: Call) => boolean {
+  return (call) => {
+    if (call.message.method !== 'tools/list' || !fails(call)) return false;
+    call.raw('busy', 500, { 'content-type': 'text/plain' });
+    return true;
+  };
+}
+
+test('a list for fewer capabilities that could not be read is read again, without a change of the full one', async () => {
+  let isDown = true;
+  const upstream = await createModernUpstream({
+    onRequest: (call) => {
+      if (call.message.method !== 'tools/list') return false;
+      const meta = call.params._meta as Record<string, object>;
+      const isFull = 'elicitation' in (meta[`${META}/clientCapabilities`] ?? {});
+      if (isFull) call.result({ tools: [tool('asks'), tool('plain')], ...HINTS });
+      else if (isDown) call.raw('busy', 500, { 'content-type': 'text/plain' });
+      else call.result({ tools: [tool('plain')], ...HINTS });
+      return true;
+    },
+  });
+  const { url } = await startGateway({ servers: [upstream.entry('s', QUICK)] });
+  const listed = async (): Promise<string[]> => {
+    const { result } = await answerTo(url, 'tools/list', {}, { capabilities: {} });
+    return (result?.['tools'] as { name: string }[]).map(({ name }) => name);
+  };
+  expect(await listed()).toEqual(['s__asks', 's__plain']);
+  const before = upstream.received('tools/list').length;
+  await until(() => upstream.received('tools/list').length > before + 1, 'further attempts');
+  isDown = false;
+  await until(async () => (await listed()).join() === 's__plain', 'the list for these capabilities');
+});
+
+test('a reload that connects a server anew keeps the lists that it does not answer', async () => {
+  let isDown = false;
+  const upstream = await createUpstream({
+    tools: [tool('a')],
+    onRequest: failing(() => isDown),
+  });
+  const entry = upstream.entry('s', QUICK);
+  const { gateway, url } = await startGateway({ servers: [entry] });
+  const client = await connect(url);
+  expect(await names(client)).toEqual(['s__a']);
+  isDown = true;
+  await gateway.reload({ servers: [{ ...entry, headers: { 'x-changed': '1' } }] });
+  await until(
+    () => upstream.received('tools/list').some(({ headers }) => headers['x-changed'] !== undefined),
+    'the new connection',
+  );
+  const seen = upstream.received('tools/list').length;
+  await until(() => upstream.received('tools/list').length > seen, 'another attempt');
+  expect(await names(client)).toEqual(['s__a']);
+  upstream.options.tools = [tool('b')];
+  isDown = false;
+  await until(async () => (await names(client)).join() === 's__b', 'the new list');
+});
+
+test('a legacy connection beside a modern one shows the lists of that until it has its own', async () => {
+  let isDown = true;
+  const legacy = await createUpstream({
+    tools: [tool('old')],
+    sessions: true,
+    onRequest: failing(() => isDown),
+  });
+  const modern = await createModernUpstream({ tools: [tool('fresh')] });
+  const { url: both } = await bothEras(legacy, modern);
+  const { url } = await startGateway({ servers: [{ name: 's', url: both, ...QUICK }] });
+  const client = await connect(url);
+  await until(() => legacy.received('tools/list').length > 1, 'another attempt of the legacy connection');
+  expect(await names(client)).toEqual(['s__fresh']);
+  isDown = false;
+  await until(async () => (await names(client)).join() === 's__old', 'its own list');
+});
