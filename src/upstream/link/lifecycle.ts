@@ -65,6 +65,8 @@ export class Lifecycle {
   retryAfter: number | undefined;
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
+  /** The attempt that began last. */
+  #attempt: Attempt | undefined;
   readonly #closed = new AbortController();
   #settle: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -153,7 +155,7 @@ export class Lifecycle {
 
   /** The channel of a transport is gone. */
   lost(carrier: Carrier | undefined, error: GatewayError, { stderr, retryAfterMs }: LostDetails): void {
-    if (this.#carrier !== undefined && this.#carrier !== carrier) return;
+    if (carrier !== (this.#carrier ?? this.#attempt?.carrier)) return;
     this.#stderr = stderr ?? '';
     this.failed(error, retryAfterMs);
   }
@@ -266,6 +268,7 @@ export class Lifecycle {
     const since = performance.now();
     const number = ++this.#attempts;
     const attempt = this.#deps.attempt();
+    this.#attempt = attempt;
     let isGreeted = false;
     try {
       const dialled = await attempt.connect(this.signal);

@@ -189,7 +189,11 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
 
   const losses = new Losses();
   const failedLate = (carrier: Carrier, error: GatewayError): void => {
-    if (life.carrier === carrier) life.failed(error);
+    const fail = (): void => {
+      if (life.carrier === carrier) life.failed(error);
+    };
+    // Not from within the callback of an exchange: undici reads one socket at a time.
+    setImmediate(boundary.guard('link', fail));
   };
   const attemptDeps: AttemptDeps = {
     config,
@@ -275,8 +279,8 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     signal: life.signal,
     isCurrent: (carrier) => up() === carrier,
     recovered: listChanged,
-    failed: (error) => {
-      life.failed(error);
+    failed: (error, carrier) => {
+      if (life.carrier === carrier) life.failed(error);
     },
   });
   const attribute = createAttribution({
