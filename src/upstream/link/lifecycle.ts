@@ -13,6 +13,7 @@ import { wasRefused, type Dialled } from './dialled.js';
 import { asGatewayError, disconnected, retryAfterOf } from './failures.js';
 import { CredentialWatch } from './credential-watch.js';
 import type { LinkCalls } from './link-calls.js';
+import { OpeningLost } from './losses.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 
 /** The longest wait before an attempt, whatever the server asks for. */
@@ -134,7 +135,7 @@ export class Lifecycle {
   failed(error: GatewayError, retryAfterMs?: number): void {
     // Somebody may have logged in since: then it is tried again, after the usual wait.
     const type = error.code === 'login_required' && !this.#credential?.isNew ? 'unauthorized' : 'failed';
-    this.#step({ type }, error, retryAfterMs);
+    this.#step(error instanceof OpeningLost ? { type: 'reopen' } : { type }, error, retryAfterMs);
   }
 
   /** The server refuses calls until somebody has logged in. A link that was made without a login goes on without one. */
@@ -292,6 +293,8 @@ export class Lifecycle {
       const failure = asGatewayError(error, server);
       if (isOptional && wasRefused(error)) this.#step({ type: 'hopeless' }, failure);
       else this.failed(failure, retryAfterOf(failure));
+      // The attempt goes on with another session.
+      if (failure instanceof OpeningLost && this.#phase.at === 'waiting') return;
     }
     this.#settle();
   }
