@@ -21,7 +21,7 @@ import { ClosingTransports } from './closing-transports.js';
 import { withAuthExtension, withSharedExtensions } from './extensions.js';
 import { EVERY_CAPABILITY } from './envelope.js';
 import { EraWatch } from './era-watch.js';
-import { disconnected } from './failures.js';
+import { asGatewayError, disconnected } from './failures.js';
 import { handshake, sharedCapabilities } from './handshake.js';
 import { Health } from './health.js';
 import { History } from './history.js';
@@ -271,7 +271,10 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     });
     signal.throwIfAborted();
     inventory.describedAs(peer);
-    await interest.renew(carrier);
+    // The calls that wait for the session do not need what was lost: they are sent.
+    await interest.renew(carrier).catch((error: unknown) => {
+      failedLate(carrier, asGatewayError(error, server));
+    });
   };
   const recovery = new Recovery({
     server,

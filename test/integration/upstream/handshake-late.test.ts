@@ -234,3 +234,31 @@ test.each([
   await link.refresh();
   expect([handshakes(upstream), link.state, told.states]).toEqual([2, 'up', ['up']]);
 });
+
+test('a call whose session was lost is answered, though a subscription is lost in the next one', async () => {
+  let isRenewed = false;
+  let isLost = false;
+  const upstream = await answering(() => false, {
+    capabilities: { tools: {}, resources: { subscribe: true } },
+    onRequest: (made) => {
+      if (made.message.method !== 'resources/subscribe') return false;
+      made.result({});
+      return true;
+    },
+    http: ({ message }, res) => {
+      if (message.method !== 'resources/subscribe' || !isRenewed || isLost) return false;
+      isLost = true;
+      res.writeHead(503).end();
+      return true;
+    },
+  });
+  const { link, up } = openLink(upstream.entry('s', AGAIN));
+  await up();
+  await link.subscribe('demo://one');
+  isRenewed = true;
+  upstream.dropSessions();
+  const answered = await call(link, toolCall('t', { a: 1 })).done;
+  expect([answered.error, answered.text]).toEqual([undefined, expect.stringContaining('{\\"a\\":1}')]);
+  await isUp(upstream, link, 3);
+  await until(() => upstream.sessions.size === 1, 'the end of the session before');
+});
