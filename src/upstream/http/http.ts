@@ -151,6 +151,7 @@ export class Unread implements UpstreamHandler {
   }
 
   onResponseStart(_controller: Controller, status: number, headers: Headers): void {
+    if (status < 200) return;
     this.status = status;
     this.headers = headers;
   }

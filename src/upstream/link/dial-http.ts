@@ -14,6 +14,7 @@ import {
   type Dialled,
 } from './dialled.js';
 import { neitherWorks } from './failures.js';
+import { OpeningLost } from './losses.js';
 import { DISCOVER, judgeProbe, MODERN_CODES, pinnedEra, type Probed, type Verdict } from './probe.js';
 
 /** Statuses after which `auto` tries HTTP+SSE (2026-07-28, basic/transports/streamable-http, "Backward Compatibility"). */
@@ -91,6 +92,7 @@ async function withoutVerdict(first: GatewayError, dialled: Promise<Dialled>): P
   try {
     return { ...(await dialled), known: undefined };
   } catch (second) {
+    if (second instanceof OpeningLost) throw second;
     if (!(second instanceof GatewayError) || second.message === first.message) throw first;
     const both = `${first.message} (and to initialize: ${second.message})`;
     throw new GatewayError(first.code, both, first.data);
@@ -135,7 +137,11 @@ async function overLegacy(
       // `probing`: the error names the failures of both transports.
       return await overSse(config, deps, { probing: true });
     } catch (second) {
-      if (second instanceof GatewayError && second.code === 'login_required') throw second;
+      if (
+        second instanceof OpeningLost ||
+        (second instanceof GatewayError && second.code === 'login_required')
+      )
+        throw second;
       if (error instanceof GatewayError && second instanceof GatewayError)
         throw neitherWorks(config.url, error, second, config.name);
       throw second;

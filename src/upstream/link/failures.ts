@@ -44,11 +44,14 @@ export function troubleOf(error: unknown): Trouble {
   }
 }
 
-/** Whether a request did not reach the server, or what is in front of it refused it: the same request may succeed later. */
+/**
+ * Whether a request did not reach the server, or what is in front of it refused it: the same request may succeed later. One without an answer
+ * in time may have reached it.
+ */
 export function wasLost(error: unknown): boolean {
-  if (rpcCodeOf(error) !== undefined) return false;
-  const { status } = (error instanceof GatewayError ? (error.data ?? {}) : {}) as { status?: unknown };
-  return troubleOf(error) !== 'answer' || (typeof status === 'number' && mayPass(status));
+  if (!(error instanceof GatewayError) || rpcCodeOf(error) !== undefined) return false;
+  const { status, unreached } = (error.data ?? {}) as { status?: unknown; unreached?: unknown };
+  return unreached === true || (typeof status === 'number' && mayPass(status));
 }
 
 /** The wait that the server asked for, in ms. */

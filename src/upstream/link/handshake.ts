@@ -10,7 +10,7 @@ import { membersOf } from '../../wire/walk.js';
 import type { Transport } from '../calls/calls.js';
 import type { Collected } from '../calls/collect.js';
 import { unreadable } from './failures.js';
-import type { Losses } from './losses.js';
+import { OpeningLost, type Losses } from './losses.js';
 import { unnamed } from './probe.js';
 
 export interface HandshakeDeps {
@@ -56,12 +56,12 @@ async function end(
   { transport, losses, failedLate }: HandshakeDeps,
   revision: string,
 ): Promise<void> {
+  const count = losses.begin();
   let isOver = false;
-  let failure: GatewayError | undefined;
+  let failure: OpeningLost | undefined;
   await transport.ready(revision, INITIALIZED, (loss) => {
-    if (!losses.count(loss !== undefined)) return;
-    const text = `upstream '${name}' did not get notifications/initialized (${loss})`;
-    failure = new GatewayError('upstream_disconnected', text);
+    if (!count(loss !== undefined)) return;
+    failure = new OpeningLost(`upstream '${name}' did not get notifications/initialized (${loss})`);
     if (isOver) failedLate(failure);
   });
   isOver = true;

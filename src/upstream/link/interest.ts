@@ -2,14 +2,13 @@
  * What clients want to be notified of by a server: resources, tasks, log messages. A legacy server is asked when that changes, and again
  * after each handshake. A modern server is asked for resources and tasks by the filter of a stream, and for log levels in each request.
  */
-import { GatewayError } from '../../errors.js';
 import type { LinkInterest, LogLevel } from '../../protocol/ports.js';
 import type { Carrier } from '../calls/calls.js';
 import { TASK, topicOf, URI, type Topic } from '../listen/topics.js';
 import { asGatewayError, disconnected, wasLost } from './failures.js';
 import type { Inventory } from './inventory.js';
 import type { LinkCalls } from './link-calls.js';
-import { Losses } from './losses.js';
+import { Losses, OpeningLost } from './losses.js';
 import type { OwnRequests } from './own-requests.js';
 
 /** The stream of notifications of a modern server. */
@@ -126,6 +125,7 @@ export class Interest implements LinkInterest {
    */
   async renew(carrier: Carrier): Promise<void> {
     const { calls, own } = this.#deps;
+    const count = this.#losses.begin();
     let lost: string | undefined;
     for (const [method, params] of this.#renewals()) {
       try {
@@ -138,8 +138,7 @@ export class Interest implements LinkInterest {
         });
       }
     }
-    if (this.#losses.count(lost !== undefined))
-      throw new GatewayError('upstream_disconnected', `upstream '${calls.server}' did not get ${lost}`);
+    if (count(lost !== undefined)) throw new OpeningLost(`upstream '${calls.server}' did not get ${lost}`);
   }
 
   #renewals(): (readonly [method: string, params: object])[] {

@@ -13,6 +13,7 @@ import { wasRefused, type Dialled } from './dialled.js';
 import { asGatewayError, disconnected, retryAfterOf } from './failures.js';
 import { CredentialWatch } from './credential-watch.js';
 import type { LinkCalls } from './link-calls.js';
+import { OpeningLost } from './losses.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 
 /** The longest wait before an attempt, whatever the server asks for. */
@@ -65,6 +66,8 @@ export class Lifecycle {
   retryAfter: number | undefined;
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
+  /** The attempt that began last. */
+  #attempt: Attempt | undefined;
   readonly #closed = new AbortController();
   #settle: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -132,7 +135,7 @@ export class Lifecycle {
   failed(error: GatewayError, retryAfterMs?: number): void {
     // Somebody may have logged in since: then it is tried again, after the usual wait.
     const type = error.code === 'login_required' && !this.#credential?.isNew ? 'unauthorized' : 'failed';
-    this.#step({ type }, error, retryAfterMs);
+    this.#step(error instanceof OpeningLost ? { type: 'reopen' } : { type }, error, retryAfterMs);
   }
 
   /** The server refuses calls until somebody has logged in. A link that was made without a login goes on without one. */
@@ -153,7 +156,7 @@ export class Lifecycle {
 
   /** The channel of a transport is gone. */
   lost(carrier: Carrier | undefined, error: GatewayError, { stderr, retryAfterMs }: LostDetails): void {
-    if (this.#carrier !== undefined && this.#carrier !== carrier) return;
+    if (carrier !== (this.#carrier ?? this.#attempt?.carrier)) return;
     this.#stderr = stderr ?? '';
     this.failed(error, retryAfterMs);
   }
@@ -266,6 +269,7 @@ export class Lifecycle {
     const since = performance.now();
     const number = ++this.#attempts;
     const attempt = this.#deps.attempt();
+    this.#attempt = attempt;
     let isGreeted = false;
     try {
       const dialled = await attempt.connect(this.signal);
@@ -289,6 +293,8 @@ export class Lifecycle {
       const failure = asGatewayError(error, server);
       if (isOptional && wasRefused(error)) this.#step({ type: 'hopeless' }, failure);
       else this.failed(failure, retryAfterOf(failure));
+      // The attempt goes on with another session.
+      if (failure instanceof OpeningLost && this.#phase.at === 'waiting') return;
     }
     this.#settle();
   }

@@ -15,6 +15,8 @@ export type LinkEvent =
   | { readonly type: 'connected' }
   /** The attempt failed, or the connection broke. */
   | { readonly type: 'failed' }
+  /** The server is there, but another session is to be opened: does not count as a failed attempt. */
+  | { readonly type: 'reopen' }
   /** The attempt failed, and no other one can succeed. */
   | { readonly type: 'hopeless' }
   /** The attempt failed, or the connection is refused, and only a login of a person helps. */
@@ -48,11 +50,12 @@ export function step(phase: LinkPhase, event: LinkEvent, maxAttempts: number): L
   switch (event.type) {
     case 'connected':
       return phase.at === 'dialing' ? { next: { at: 'up' }, effects: NONE } : { next: phase, effects: NONE };
-    case 'failed': {
+    case 'failed':
+    case 'reopen': {
       if (phase.at !== 'dialing' && phase.at !== 'up') return { next: phase, effects: NONE };
       const dialing = phase.at === 'dialing';
       const failures = (dialing ? phase.failures : 0) + 1;
-      const attempts = dialing ? phase.attempts + 1 : 0;
+      const attempts = dialing ? phase.attempts + (event.type === 'failed' ? 1 : 0) : 0;
       const disconnect: LinkEffect = { do: 'disconnect' };
       if (maxAttempts > 0 && attempts >= maxAttempts)
         return {

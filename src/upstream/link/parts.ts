@@ -21,7 +21,7 @@ import { ClosingTransports } from './closing-transports.js';
 import { withAuthExtension, withSharedExtensions } from './extensions.js';
 import { EVERY_CAPABILITY } from './envelope.js';
 import { EraWatch } from './era-watch.js';
-import { disconnected } from './failures.js';
+import { asGatewayError, disconnected } from './failures.js';
 import { handshake, sharedCapabilities } from './handshake.js';
 import { Health } from './health.js';
 import { History } from './history.js';
@@ -192,7 +192,11 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
 
   const losses = new Losses();
   const failedLate = (carrier: Carrier, error: GatewayError): void => {
-    if (life.carrier === carrier) life.failed(error);
+    const fail = (): void => {
+      if (life.carrier === carrier) life.failed(error);
+    };
+    // Not from within the callback of an exchange: undici reads one socket at a time.
+    setImmediate(boundary.guard('link', fail));
   };
   const attemptDeps: AttemptDeps = {
     config,
@@ -270,7 +274,10 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     });
     signal.throwIfAborted();
     inventory.describedAs(peer);
-    await interest.renew(carrier);
+    // The calls that wait for the session do not need what was lost: they are sent.
+    await interest.renew(carrier).catch((error: unknown) => {
+      failedLate(carrier, asGatewayError(error, server));
+    });
   };
   const recovery = new Recovery({
     server,
@@ -278,8 +285,8 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     signal: life.signal,
     isCurrent: (carrier) => up() === carrier,
     recovered: listChanged,
-    failed: (error) => {
-      life.failed(error);
+    failed: (error, carrier) => {
+      if (life.carrier === carrier) life.failed(error);
     },
   });
   const attribute = createAttribution({

@@ -31,10 +31,11 @@ export interface RecoveryDeps {
   readonly isCurrent: (carrier: Carrier) => boolean;
   readonly recovered: () => void;
   /** The remedy failed. Not called once `signal` has aborted. */
-  readonly failed: (error: GatewayError) => void;
+  readonly failed: (error: GatewayError, carrier: Carrier) => void;
 }
 
 interface Running {
+  readonly carrier: Carrier;
   readonly cause: RecoveryCause;
   readonly end: Promise<void>;
 }
@@ -43,6 +44,7 @@ export class Recovery {
   readonly #deps: RecoveryDeps;
   /** Recoveries so far. A refusal of a call that was sent before the last one says nothing about now. */
   #generation = 1;
+  /** The one that began last: on an older carrier it says nothing about the present one. */
   #running: Running | undefined;
 
   constructor(deps: RecoveryDeps) {
@@ -52,7 +54,7 @@ export class Recovery {
   /** Sends a call, after the recovery that is running unless the call is a part of it. */
   send(call: UpstreamCall, carrier: Carrier): void {
     call.generation = this.#generation;
-    const running = this.#running;
+    const running = this.#runningOn(carrier);
     if (running && !running.cause.isOfRemedy(call)) void this.#sendAfter(running, call, carrier);
     else carrier.transport.send(call);
   }
@@ -69,7 +71,7 @@ export class Recovery {
         return true;
       if (call.own) return false;
       // Later calls find the cause removed.
-      if (isCurrent && call.once && call.generation === this.#generation && !this.#running)
+      if (isCurrent && call.once && call.generation === this.#generation && !this.#runningOn(carrier))
         this.#begin(carrier, cause, remedy);
       call.fail(cause.errorOf(undefined));
       return true;
@@ -82,13 +84,18 @@ export class Recovery {
     if (call.sawMessage || call.resent) return false;
     const isCurrent = call.generation === this.#generation;
     // A request of the running remedy would wait for its own end.
-    if (isCurrent && this.#running?.cause.isOfRemedy(call)) return false;
+    const present = this.#runningOn(carrier);
+    if (isCurrent && present?.cause.isOfRemedy(call)) return false;
     call.resent = true;
     // Detaches the call from the old exchange: whatever still arrives there is ignored.
     call.channel = undefined;
-    const running = this.#running ?? (isCurrent ? this.#begin(carrier, cause, remedy) : undefined);
+    const running = present ?? (isCurrent ? this.#begin(carrier, cause, remedy) : undefined);
     void this.#sendAfter(running, call, carrier);
     return true;
+  }
+
+  #runningOn(carrier: Carrier): Running | undefined {
+    return this.#running?.carrier === carrier ? this.#running : undefined;
   }
 
   #begin(carrier: Carrier, cause: RecoveryCause, remedy: Remedy): Running {
@@ -97,16 +104,16 @@ export class Recovery {
     const end = (async () => {
       await remedy(carrier, signal);
     })();
-    const running: Running = { cause, end };
+    const running: Running = { carrier, cause, end };
     this.#running = running;
     end.then(
       () => {
-        this.#running = undefined;
+        if (this.#running === running) this.#running = undefined;
         recovered();
       },
       (error: unknown) => {
-        this.#running = undefined;
-        if (!signal.aborted) failed(asGatewayError(error, server));
+        if (this.#running === running) this.#running = undefined;
+        if (!signal.aborted) failed(asGatewayError(error, server), carrier);
       },
     );
     return running;

@@ -25,6 +25,7 @@ const events = fc.array(
   fc.constantFrom<LinkEvent['type']>(
     'connected',
     'failed',
+    'reopen',
     'hopeless',
     'unauthorized',
     'credential',
@@ -57,6 +58,18 @@ describe('the life of a link', () => {
     expect(waits(['failed', 'due', 'failed', 'due', 'failed', 'due', 'connected', 'failed'])).toEqual([
       1, 2, 3, 1,
     ]);
+  });
+
+  it('does not count an attempt that goes on with another session', () => {
+    const waiting = ['disconnect', 'wait'];
+    expect(run(['reopen', 'due', 'failed'], 1)).toEqual({
+      phase: { at: 'given_up', isHopeless: false },
+      effects: [waiting, ['dial'], ['disconnect', 'give_up']],
+    });
+    expect(run(['connected', 'reopen', 'due', 'reopen', 'due', 'connected'], 1)).toEqual({
+      phase: { at: 'up' },
+      effects: [[], waiting, ['dial'], waiting, ['dial'], []],
+    });
   });
 
   it('waits for a login without a timer, and dials once there is something to show', () => {
