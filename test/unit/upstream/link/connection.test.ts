@@ -1,5 +1,5 @@
 /** The life of a link, from its first attempt to its end, against real servers. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { GatewayError } from '../../../../src/errors.js';
 import { NOBODY_TO_ASK, type LinkEvents } from '../../../../src/protocol/ports.js';
 import type { Connection, ConnectionDeps } from '../../../../src/upstream/link/connection.js';
@@ -110,6 +110,9 @@ describe('a link that connects', () => {
 
 describe('a link that cannot connect', () => {
   it('waits, tries again and gives up after max_attempts', async () => {
+    // Waits are random, and may be 0.
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    onTestFinished(() => random.mockRestore());
     const upstream = await createUpstream(CUT);
     const { link, events } = open(upstream, { reconnect: { ...QUICK, max_attempts: 3 } });
     link.start();
