@@ -375,6 +375,16 @@ async function spite(client, mark) {
 }
 
 const NUMBERS = { a: 20, b: 22 };
+/** Tools that clients of all kinds see. */
+const TOOLS = {
+  web: ['echo', 'get-sum', 'trigger-elicitation-request', 'trigger-long-running-operation'],
+  events: ['echo', 'trigger-elicitation-request'],
+  child: ['echo', 'get-sum'],
+  python: ['echo', 'steps'],
+  go: ['echo', 'steps'],
+  guarded: ['real__echo'],
+  later: ['echo', 'ask'],
+};
 /** [weight, [operation, server, work]]. */
 const WORK = [
   [10, ['call', 'web', (c, mark) => c.echo('web__echo', { message: mark }, mark)]],
@@ -452,6 +462,7 @@ const WORK = [
     ],
   ],
   [2, ['spite', 'hostile', spite]],
+  ...Object.keys(TOOLS).map((server) => [1, ['list', server, (c) => lists(c, server)]]),
   [1, ['leave', null, (c) => c.leave()]],
   [
     2,
@@ -500,6 +511,13 @@ async function list(client) {
   const known = /^(web|events|child|python|go|odd|later|files|memory|guarded|hostile|new)__/;
   const odd = names.find((name, at) => !known.test(name) || names.indexOf(name) !== at);
   if (odd !== undefined) throw wrong(`tools/list has '${odd}', or has it twice`);
+}
+
+/** A server has its tools in the list. */
+async function lists(client, server) {
+  const names = await client.listTools();
+  const missing = TOOLS[server].map((tool) => `${server}__${tool}`).filter((name) => !names.includes(name));
+  if (missing.length > 0) throw new Error(`tools/list lacks ${missing.join(', ')}`);
 }
 
 /** One thing at every server, in order: who is up answers. */
