@@ -1,11 +1,12 @@
 /** Lists that could not be read over a new connection: the ones before are used, and they are read again soon. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createUpstream, tool, type Call } from '../fixtures/servers/http-upstream.js';
 import { bothEras } from '../helpers/both-eras.js';
 import { startGateway } from '../helpers/gateway.js';
 import { connect, type LegacyClient } from '../helpers/legacy.js';
 import { answerTo } from '../helpers/modern.js';
 import { until } from '../helpers/wait.js';
+import { openLink } from './upstream/link.js';
 import { createModernUpstream, META } from './upstream/modern-server.js';
 
 const QUICK = { reconnect: { backoff_base_ms: 20, backoff_max_ms: 20 } };
@@ -87,4 +88,26 @@ test('a legacy connection beside a modern one shows the lists of that until it h
   expect(await names(client)).toEqual(['s__fresh']);
   isDown = false;
   await until(async () => (await names(client)).join() === 's__old', 'its own list');
+});
+
+test('a list for fewer capabilities is not read again before the server wants that', async () => {
+  const upstream = await createModernUpstream({
+    tools: [tool('a')],
+    onRequest: (call) => {
+      const meta = call.params._meta as Record<string, object>;
+      if (call.message.method !== 'tools/list' || 'elicitation' in (meta[`${META}/clientCapabilities`] ?? {}))
+        return false;
+      call.raw('busy', 503, { 'content-type': 'text/plain', 'retry-after': '77' });
+      return true;
+    },
+  });
+  const { link, up } = openLink(upstream.entry('s', QUICK));
+  await up();
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  try {
+    await link.listsFor?.fill('[]', {});
+    expect(timers.mock.calls.map(([, ms]) => ms)).toContain(77_000);
+  } finally {
+    timers.mockRestore();
+  }
 });

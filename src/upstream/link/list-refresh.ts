@@ -137,13 +137,14 @@ export class ListRefresh {
   /** Reads lists again that could not be read, less often after each failure. */
   #retryStale(): void {
     const { stale, listsFor } = this.#deps.inventory;
-    if (stale.size === 0 && !listsFor?.isIncomplete) {
+    const problems = [...stale.values(), ...(listsFor?.problems ?? [])];
+    if (problems.length === 0) {
       this.#staleReadings = 0;
       return;
     }
     this.#staleReadings++;
     const { backoff_base_ms, backoff_max_ms } = this.#deps.config().reconnect;
-    const requested = Math.max(...[...stale.values()].map((error) => retryAfterOf(error) ?? 0));
+    const requested = Math.max(...problems.map((error) => retryAfterOf(error) ?? 0));
     const backoff = backoffMs(this.#staleReadings, backoff_base_ms, backoff_max_ms);
     this.#refresh.again(Math.min(Math.max(backoff, requested, SHORTEST_RETRY_MS), MAX_WAIT_MS));
   }
