@@ -111,3 +111,32 @@ test('a list for fewer capabilities is not read again before the server wants th
     timers.mockRestore();
   }
 });
+
+test('a reload tells what the new connection said about its server, also if the one before ends while it reads lists', async () => {
+  let release: (() => void) | undefined;
+  let ended = false;
+  const upstream = await createUpstream({
+    tools: [tool('a')],
+    sessions: true,
+    instructions: 'before',
+    onHttp: ({ method }) => {
+      if (method === 'DELETE') ended = true;
+      return false;
+    },
+    onRequest: async ({ message, received }) => {
+      if (message.method === 'tools/list' && received.headers['x-changed'] !== undefined && !release)
+        await new Promise<void>((resolve) => (release = resolve));
+      return false;
+    },
+  });
+  const entry = upstream.entry('s', { ...QUICK, timeouts: { connect_ms: 100 } });
+  const running = await startGateway({ servers: [entry] });
+  upstream.options.instructions = 'after';
+  await running.gateway.reload({ servers: [{ ...entry, headers: { 'x-changed': '1' } }] });
+  await until(() => release, 'the reading of the new connection');
+  await until(() => ended, 'the end of the connection before');
+  release?.();
+  await running.up('s');
+  const client = await connect(running.server('s'));
+  expect(client.greeting).toMatchObject({ instructions: 'after' });
+});
