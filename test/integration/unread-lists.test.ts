@@ -1,6 +1,7 @@
 /** Lists that could not be read over a new connection: the ones before are used, and they are read again soon. */
 import { expect, test, vi } from 'vitest';
 import { createUpstream, tool, type Call } from '../fixtures/servers/http-upstream.js';
+import type { ListCache } from '../../src/upstream/link/list-cache.js';
 import { bothEras } from '../helpers/both-eras.js';
 import { startGateway } from '../helpers/gateway.js';
 import { connect, type LegacyClient } from '../helpers/legacy.js';
@@ -139,4 +140,27 @@ test('a reload tells what the new connection said about its server, also if the 
   await running.up('s');
   const client = await connect(running.server('s'));
   expect(client.greeting).toMatchObject({ instructions: 'after' });
+});
+
+test('lists that are complete only now are kept for the next run, also if they are those of the connection before', async () => {
+  let isDown = false;
+  const upstream = await createUpstream({ tools: [tool('a')], onRequest: failing(() => isDown) });
+  const written: unknown[] = [];
+  const cache: Pick<ListCache, 'write'> = {
+    write: (_config, _peer, { tools }) => {
+      written.push(tools.map(({ key }) => key));
+      return Promise.resolve();
+    },
+  };
+  const before = openLink(upstream.entry('s', QUICK));
+  await before.up();
+  isDown = true;
+  const { link, up } = openLink(upstream.entry('s', QUICK), { cache: cache as ListCache });
+  await up();
+  link.borrowLists(before.link);
+  expect(link.lists.tools.map(({ key }) => key)).toEqual(['a']);
+  expect(written).toEqual([]);
+  isDown = false;
+  await until(() => link.staleLists.size === 0, 'the list');
+  expect(written).toEqual([['a']]);
 });

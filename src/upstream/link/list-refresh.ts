@@ -179,9 +179,10 @@ export class ListRefresh {
 
   #take(read: ReadResult, isFirst: boolean): readonly ListKind[] {
     const { cache, calls, config, inventory } = this.#deps;
+    const wasStale = inventory.stale.size > 0;
     const kinds = inventory.take(read);
     const { peer, lists, stale } = inventory;
-    if (cache && peer && stale.size === 0 && (kinds.length > 0 || isFirst))
+    if (cache && peer && stale.size === 0 && (kinds.length > 0 || isFirst || wasStale))
       calls.boundary.detach('link', cache.write(config(), peer, lists));
     return kinds;
   }
