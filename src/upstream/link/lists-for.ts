@@ -156,7 +156,7 @@ export class ListsFor {
     for (const [kind, outcome] of outcomes)
       if (outcome.type === 'failed') failed.set(kind, outcome.error);
       else lists[kind] = outcome.type === 'list' ? order.arrange(kind, before[kind], outcome) : [];
-    kept.lists = lists;
+    if (LIST_KINDS.some((kind) => !sameList(lists[kind], before[kind]))) kept.lists = lists;
     kept.failed = failed;
   }
 }

@@ -1,8 +1,12 @@
 /** Lists for fewer capabilities that could not be read: read again until they can be, whoever uses them meanwhile. */
 import { beforeEach, expect, test, vi } from 'vitest';
+import { CapabilityFilter } from '../../../../src/catalog/capabilities.js';
+import { Catalog } from '../../../../src/catalog/catalog.js';
+import type { CatalogOptions } from '../../../../src/catalog/registry.js';
 import { GatewayError } from '../../../../src/errors.js';
 import { silent } from '../../../../src/observe/log.js';
 import { NO_LISTS } from '../../../../src/protocol/lists.js';
+import type { ServerLink } from '../../../../src/protocol/ports.js';
 import type { Collected } from '../../../../src/upstream/calls/collect.js';
 import { ListsFor } from '../../../../src/upstream/link/lists-for.js';
 
@@ -69,4 +73,27 @@ test('the others of the set are not read with them', async () => {
   request.mockClear();
   await sets.renew('incomplete');
   expect(asked()).toEqual(['tools/list', 'prompts/list']);
+});
+
+test('clients of both eras see what one of them had read', async () => {
+  failure = undefined;
+  const listsFor = open();
+  const link = { server: 's', state: 'up', listsFor } as unknown as ServerLink;
+  const catalog = new Catalog({ waitMs: () => 1000, nameLength: () => 64 } as unknown as CatalogOptions);
+  const [modern, legacy] = [0, 1].map(() => new CapabilityFilter(catalog, KEY, {})) as [
+    CapabilityFilter,
+    CapabilityFilter,
+  ];
+  const { signal } = new AbortController();
+  await modern.fill([link], signal);
+  await legacy.fill([link], signal);
+  const { version } = legacy;
+  await legacy.fill([link], signal);
+  expect(legacy.version).toBe(version);
+  listsFor.outdate();
+  request.mockImplementation(() => Promise.resolve({ value: Buffer.from('{"tools":[],"prompts":[]}') }));
+  await modern.fill([link], signal);
+  await legacy.fill([link], signal);
+  expect(legacy.list(link, 'tools')).toEqual([]);
+  expect(legacy.version).toBeGreaterThan(version);
 });
