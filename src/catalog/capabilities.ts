@@ -1,7 +1,7 @@
 /** What clients with fewer capabilities see: a modern server may list less for them. */
 import { sha256 } from '../lib/sha256.js';
 import { within } from '../lib/within.js';
-import type { Definition, ListKind } from '../protocol/lists.js';
+import type { Definition, ListKind, Lists } from '../protocol/lists.js';
 import type { Link } from '../protocol/ports.js';
 import { Filter, type Registry } from './registry.js';
 
@@ -14,6 +14,8 @@ type Json = Readonly<Record<string, unknown>>;
 export class CapabilityFilter extends Filter {
   readonly #key: string;
   readonly #capabilities: Json;
+  /** The lists that were shown last: a filter for clients of the other era may have had them read. */
+  readonly #seen = new WeakMap<Link, Lists>();
 
   /** `key`: from capabilityKey(capabilities). */
   constructor(base: Registry, key: string, capabilities: Json) {
@@ -33,11 +35,23 @@ export class CapabilityFilter extends Filter {
       const reading = link.state === 'up' ? link.listsFor?.fill(this.#key, this.#capabilities) : undefined;
       if (reading) readings.push(reading);
     }
-    if (readings.length === 0) return undefined;
+    if (readings.length === 0) {
+      this.#look(links);
+      return undefined;
+    }
     const all = Promise.all(readings).then(() => {
-      this.changes++;
+      this.#look(links);
     });
     return within(all, this.options.waitMs(), signal);
+  }
+
+  #look(links: readonly Link[]): void {
+    for (const link of links) {
+      const lists = link.listsFor?.get(this.#key);
+      if (!lists || lists === this.#seen.get(link)) continue;
+      this.#seen.set(link, lists);
+      this.changes++;
+    }
   }
 }
 

@@ -18,7 +18,7 @@ import type { ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
 import type { ReturnedBy } from '../credentials/logins.js';
 import { CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
-import { createSlots } from '../lib/slots.js';
+import { createSlots, type Slots } from '../lib/slots.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
 import type { Credential } from '../protocol/credential.js';
@@ -40,7 +40,7 @@ import { subjectOf, type SubjectsDeps } from './subjects.js';
 
 /** How soon it is tried again to erase logins. */
 const ERASE_AGAIN_MS = 5000;
-/** Commands that print headers and run at the same time. */
+/** Commands that print the headers of users of one server and run at the same time. */
 const MOST_COMMANDS = 8;
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -64,7 +64,8 @@ export class GatewayCredentials {
   /** By server, then by owner. */
   readonly #known = new Map<string, Map<string, LazyCredential>>();
   readonly #keys: ServerKeys;
-  readonly #commands = createSlots(MOST_COMMANDS);
+  /** By server: its users do not make those of another one wait. */
+  readonly #commands = new Map<string, Slots>();
   #room: Promise<Credentials> | undefined;
   #closed = false;
   /** Principals whose logins are to be erased. */
@@ -119,7 +120,8 @@ export class GatewayCredentials {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
         const principal = owner === EVERYBODY ? undefined : owner;
-        if (isKept) return createKeptHeaders(config, { ...this.#deps, commands: this.#commands }, principal);
+        if (isKept)
+          return createKeptHeaders(config, { ...this.#deps, commands: this.#commandsOf(name) }, principal);
         if (takesKey(config)) return this.#keys.of(config, owner);
         const real = (await this.#load()).of(config, owner);
         if (!real) throw new Error(`'${name}' has no credential`);
@@ -131,6 +133,12 @@ export class GatewayCredentials {
     });
     this.#known.set(name, owners.set(owner, credential));
     return credential;
+  }
+
+  #commandsOf(server: string): Slots {
+    const slots = this.#commands.get(server) ?? createSlots(MOST_COMMANDS);
+    this.#commands.set(server, slots);
+    return slots;
   }
 
   /** Which login or key a server gets for a principal; undefined: none, or none that is known. */
@@ -305,6 +313,7 @@ export class GatewayCredentials {
   #forget(name: string): void {
     this.#closeKept(name);
     this.#known.delete(name);
+    this.#commands.delete(name);
     // A server that is gone gets no metrics again.
     const stats = this.#deps.stats.servers.get(name);
     if (stats) stats.credential = undefined;

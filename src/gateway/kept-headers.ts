@@ -8,7 +8,7 @@ import type { Logger } from '../observe/log.js';
 export interface KeptHeadersDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
-  /** How many commands run at once: each user may have one. */
+  /** How many commands for users of the server run at once. That for everybody does not wait for them. */
   readonly commands: Slots;
 }
 
@@ -32,7 +32,7 @@ export async function createKeptHeaders(
       release();
     }
   };
-  const source = headerSource(config, inTurn, principal);
+  const source = headerSource(config, principal === undefined ? run : inTurn, principal);
   if (!source) throw new Error(`'${config.name}' has no headers that change`);
   return new KeptHeaders({ server: config.name, source, log, now: Date.now });
 }

@@ -1,5 +1,5 @@
 /** Headers of servers that come from files and commands, through a gateway. */
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createApiKey, hashApiKey } from '../../src/lib/api-key.js';
@@ -147,4 +147,37 @@ it.each([
   );
   expect(got).toEqual(who.map(({ name }) => `key:${name}`));
   expect(upstream.calls().map(({ headers }) => headers['x-user'])).not.toContain(nobody);
+});
+
+it('commands for users that hang do not hold up other servers', async () => {
+  const started = join(scratchFolder(), 'started');
+  await writeFile(started, '');
+  const begun = async (): Promise<number> => (await readFile(started, 'utf8')).length;
+  const script = `
+    if [ -n "$MCPSTEAD_PRINCIPAL" ]; then printf x >> ${started}; sleep 60; fi
+    echo '{"headers": {"x-user": "nobody"}}'`;
+  const upstream = await createUpstream({ tools: [tool('a')] });
+  const other = await createUpstream({ tools: [tool('b')] });
+  const keys = Array.from({ length: 24 }, (_, i) => ({ name: `user-${i}`, key: createApiKey() }));
+  const config = (servers: object[]) => ({
+    servers,
+    mcp: { auth: { keys: keys.map(({ name, key }) => ({ name, sha256: [hashApiKey(key)] })) } },
+    metrics: { auth: 'none' as const },
+  });
+  const first = upstream.entry('x', {
+    headers_command: ['/bin/sh', '-c', script],
+    auth: { per: 'user' },
+    required: false,
+  });
+  const running = await startGateway(config([first]), { wait: [] });
+  for (const { key } of keys)
+    callTool(running.url, 'x__a', {}, { authorization: `Bearer ${key}` }).catch(() => undefined);
+  await until(async () => (await begun()) === 8, 'as many commands as run at once');
+  const added = other.entry('y', {
+    auth: { type: 'bearer', token_command: ['/bin/sh', '-c', 'echo secret'] },
+  });
+  await running.gateway.reload(config([first, added]));
+  await running.up('y');
+  // Others would get their turn after all users.
+  expect(await begun()).toBeLessThan(keys.length);
 });

@@ -154,7 +154,8 @@ export class Inventory {
   inherit({ lists, lastLists, peer }: Inventory): void {
     this.#kept.lists = lists;
     this.#kept.last = lastLists;
-    this.peer = peer;
+    // While it reads its first lists, it has been told already.
+    this.peer ??= peer;
   }
 
   /** Lists that could not be read yet: those of another link of the server count until then. */

@@ -137,13 +137,14 @@ export class ListRefresh {
   /** Reads lists again that could not be read, less often after each failure. */
   #retryStale(): void {
     const { stale, listsFor } = this.#deps.inventory;
-    if (stale.size === 0 && !listsFor?.isIncomplete) {
+    const problems = [...stale.values(), ...(listsFor?.problems ?? [])];
+    if (problems.length === 0) {
       this.#staleReadings = 0;
       return;
     }
     this.#staleReadings++;
     const { backoff_base_ms, backoff_max_ms } = this.#deps.config().reconnect;
-    const requested = Math.max(...[...stale.values()].map((error) => retryAfterOf(error) ?? 0));
+    const requested = Math.max(...problems.map((error) => retryAfterOf(error) ?? 0));
     const backoff = backoffMs(this.#staleReadings, backoff_base_ms, backoff_max_ms);
     this.#refresh.again(Math.min(Math.max(backoff, requested, SHORTEST_RETRY_MS), MAX_WAIT_MS));
   }
@@ -178,9 +179,10 @@ export class ListRefresh {
 
   #take(read: ReadResult, isFirst: boolean): readonly ListKind[] {
     const { cache, calls, config, inventory } = this.#deps;
+    const wasStale = inventory.stale.size > 0;
     const kinds = inventory.take(read);
     const { peer, lists, stale } = inventory;
-    if (cache && peer && stale.size === 0 && (kinds.length > 0 || isFirst))
+    if (cache && peer && stale.size === 0 && (kinds.length > 0 || isFirst || wasStale))
       calls.boundary.detach('link', cache.write(config(), peer, lists));
     return kinds;
   }

@@ -2,10 +2,12 @@
  * The lists of a modern server for clients with fewer capabilities than all: read once per set of capabilities when it is first used, and
  * again whenever the full lists were read again.
  */
+import type { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import { LIST_KINDS, sameList, type ListKind, type Lists } from '../../protocol/lists.js';
 import { META } from '../../protocol/modern/meta.js';
 import type { Collected } from '../calls/collect.js';
+import { asGatewayError } from './failures.js';
 import { ListOrder } from './list-order.js';
 import { readLists } from './read-lists.js';
 
@@ -34,8 +36,8 @@ interface Kept {
   readonly order: ListOrder;
   /** Read since the last known change. */
   fresh: boolean;
-  /** A list could not be read since then: an older one, or that of the full lists, counts. */
-  isIncomplete: boolean;
+  /** Lists that could not be read, and why: an older one, or that of the full lists, counts. */
+  failed: ReadonlyMap<ListKind, GatewayError>;
   /** Used since it was read. */
   used: boolean;
   reading: Promise<void> | undefined;
@@ -75,16 +77,16 @@ export class ListsFor {
       const order = new ListOrder(this.#deps.unordered);
       kept = {
         ...{ capabilities, lists: this.#deps.all(), order },
-        ...{ fresh: false, isIncomplete: false, used: true, reading: undefined },
+        ...{ fresh: false, failed: new Map(), used: true, reading: undefined },
       };
       this.#sets.set(key, kept);
     }
     return this.#refill(kept);
   }
 
-  /** Whether a set has a list that could not be read. */
-  get isIncomplete(): boolean {
-    return [...this.#sets.values()].some((kept) => kept.isIncomplete);
+  /** Why lists of the sets could not be read. */
+  get problems(): readonly GatewayError[] {
+    return [...this.#sets.values()].flatMap(({ failed }) => [...failed.values()]);
   }
 
   /**
@@ -93,15 +95,14 @@ export class ListsFor {
    */
   async renew(which: SetsToRenew): Promise<ListKind[]> {
     const before = [...this.#sets.values()].map((kept) => ({ kept, lists: kept.lists }));
-    const isMeant = ({ used, isIncomplete }: Kept): boolean =>
-      which === 'incomplete' ? isIncomplete : which === 'all' || used;
-    const meant = before.filter(({ kept }) => isMeant(kept));
-    for (const { kept } of which === 'incomplete' ? meant : before) outdate(kept);
-    for (const { kept } of meant) {
+    const isMeant = ({ used, failed }: Kept): boolean =>
+      failed.size > 0 || which === 'all' || (which === 'used' && used);
+    if (which !== 'incomplete') this.outdate();
+    for (const { kept } of before.filter((each) => isMeant(each.kept))) {
       // A reading that is running may be older than the change.
       if (kept.reading) await kept.reading;
       // A client may have caused a reading meanwhile.
-      if (!kept.fresh) await this.#refill(kept);
+      if (!kept.fresh || kept.failed.size > 0) await this.#refill(kept);
       if (which !== 'incomplete') kept.used = false;
     }
     const changed = LIST_KINDS.filter((kind) =>
@@ -114,32 +115,35 @@ export class ListsFor {
     this.#sets.clear();
   }
 
-  /** A new connection: all sets are read again when they are used. */
+  /** All sets are read again when they are used; those with a list that could not be read, by the next `renew`. */
   outdate(): void {
-    for (const kept of this.#sets.values()) outdate(kept);
+    for (const kept of this.#sets.values()) kept.fresh = false;
   }
 
+  /** Reads the lists that could not be read; all where there may be changes. */
   #refill(kept: Kept): Promise<void> {
+    const kinds = kept.fresh ? [...kept.failed.keys()] : LIST_KINDS;
     // A change from now on makes it stale again.
     kept.fresh = true;
-    const reading = this.#read(kept).catch((error: unknown) => {
+    const reading = this.#read(kept, kinds).catch((error: unknown) => {
       const { server, log } = this.#deps;
-      kept.isIncomplete = true;
+      const failure = asGatewayError(error, server);
+      kept.failed = new Map(kinds.map((kind) => [kind, failure]));
       // The previous or full lists are used: a tool that the client cannot use refuses the call.
       log.debug('lists for fewer capabilities could not be read', { server, error: String(error) });
     });
     kept.reading = reading.finally(() => {
       kept.reading = undefined;
-      if (kept.isIncomplete) this.#deps.incomplete();
+      if (kept.failed.size > 0) this.#deps.incomplete();
     });
     return kept.reading;
   }
 
-  async #read(kept: Kept): Promise<void> {
+  async #read(kept: Kept, kinds: readonly ListKind[]): Promise<void> {
     const { capabilities, lists: before, order } = kept;
     const { server, log, request } = this.#deps;
     const meta = `"_meta":{"${META.clientCapabilities}":${JSON.stringify(capabilities)}}`;
-    const outcomes = await readLists(LIST_KINDS, {
+    const outcomes = await readLists(kinds, {
       server,
       log,
       capabilities: this.#deps.capabilities(),
@@ -148,16 +152,11 @@ export class ListsFor {
       ping: () => Promise.resolve(),
     });
     const lists: Record<ListKind, Lists[ListKind]> = { ...before };
+    const failed = new Map<ListKind, GatewayError>();
     for (const [kind, outcome] of outcomes)
-      if (outcome.type !== 'failed')
-        lists[kind] = outcome.type === 'list' ? order.arrange(kind, before[kind], outcome) : [];
-    kept.lists = lists;
-    kept.isIncomplete = [...outcomes.values()].some(({ type }) => type === 'failed');
+      if (outcome.type === 'failed') failed.set(kind, outcome.error);
+      else lists[kind] = outcome.type === 'list' ? order.arrange(kind, before[kind], outcome) : [];
+    if (LIST_KINDS.some((kind) => !sameList(lists[kind], before[kind]))) kept.lists = lists;
+    kept.failed = failed;
   }
-}
-
-/** It is read again when it is used. */
-function outdate(kept: Kept): void {
-  kept.fresh = false;
-  kept.isIncomplete = false;
 }
