@@ -185,9 +185,9 @@ export class FleetSessions implements SessionStore {
     void this.#verified();
   }
 
-  /** Leaves all sessions to other replicas. Resolves when that is written, or cannot be. */
-  async release(): Promise<void> {
-    await this.#writes.release([...this.#local.all()].filter(moves));
+  /** Leaves all sessions to other replicas. Resolves when that is written, or cannot be within `ms`. */
+  async release(ms: number): Promise<void> {
+    await this.#writes.release([...this.#local.all()].filter(moves), ms);
   }
 
   close(): void {

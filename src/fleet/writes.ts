@@ -12,6 +12,8 @@ const LOST_MS = 10_000;
 const AT_ONCE = 64;
 const PER_TURN = 200;
 const TURN_MS = 100;
+/** The pause before what the store did not release is tried again, in ms. */
+const RELEASE_PAUSE_MS = 250;
 /** Records that wait to be removed, at the most: those beyond it expire. */
 const MAX_ENDS = 100_000;
 
@@ -113,11 +115,25 @@ export class SessionWrites {
     this.#again();
   }
 
-  /** Leaves sessions to whoever takes them. Never rejects. */
-  async release(sessions: readonly Session[]): Promise<void> {
-    const { records, self, keptOf } = this.#deps;
+  /**
+   * Leaves sessions to whoever takes them. What the store does not do is tried again until `ms` have passed: what it has may be older, or
+   * lost in a failover. Never rejects.
+   */
+  async release(sessions: readonly Session[], ms: number): Promise<void> {
     this.#isClosed = true;
+    const until = performance.now() + ms - RELEASE_PAUSE_MS;
+    let waiting = await this.#released(sessions);
+    while (waiting.length > 0 && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, RELEASE_PAUSE_MS));
+      waiting = await this.#released(waiting);
+    }
+  }
+
+  /** Resolves with those that the store did not release. */
+  async #released(sessions: readonly Session[]): Promise<readonly Session[]> {
+    const { records, self, keptOf } = this.#deps;
     const waiting = [...sessions];
+    const failed: Session[] = [];
     const worker = async (): Promise<void> => {
       for (let session = waiting.pop(); session; session = waiting.pop()) {
         const { id, generation = 1 } = session;
@@ -125,11 +141,12 @@ export class SessionWrites {
         try {
           await records.release(id, { generation, owner: self, kept });
         } catch {
-          // Others find out that this replica is gone.
+          failed.push(session);
         }
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    return failed;
   }
 
   close(): void {

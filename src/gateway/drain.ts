@@ -13,6 +13,8 @@ import type { Sessions } from './sessions.js';
 const LAST_WORDS_MS = 500;
 /** How long a killed child is waited for: one in an uninterruptible wait must not hold the process. */
 const LAST_KILL_MS = 1000;
+/** How long a store has to take the sessions of a replica that ends: it may be failing over. */
+const LEAVE_MS = 3000;
 /** The part of the grace period that is kept for closing links. */
 const CLOSING_SHARE = 0.25;
 /** Links have at least this long to close. */
@@ -107,7 +109,7 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
   stop();
   // In a fleet, parked calls may use the grace period.
   if (fleet) deps.unpark();
-  await fleet?.leave();
+  await fleet?.leave(Math.min(LEAVE_MS, deadline - performance.now()));
   deps.endSessions();
   // A request that is on its way when its connection closes may have run, for all that its sender knows.
   await fleet?.unnoticed();

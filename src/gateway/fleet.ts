@@ -232,9 +232,9 @@ export class GatewayFleet {
     await this.#replica?.announce();
   }
 
-  /** Leaves the sessions to the others. */
-  async leave(): Promise<void> {
-    await this.#replica?.leave();
+  /** Leaves the sessions to the others, within `ms`. */
+  async leave(ms: number): Promise<void> {
+    await this.#replica?.leave(ms);
   }
 
   /** Resolves when the others know that nothing is here any more. Until then this replica tells them so, request by request. */

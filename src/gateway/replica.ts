@@ -281,9 +281,9 @@ export class Replica {
     await this.members.tick();
   }
 
-  /** Leaves all sessions to the others, and the fleet. */
-  async leave(): Promise<void> {
-    await this.sessions.release();
+  /** Leaves all sessions to the others, within `ms`, and the fleet. */
+  async leave(ms: number): Promise<void> {
+    await this.sessions.release(ms);
     await this.members.leave();
   }
 
