@@ -11,7 +11,7 @@ import {
   type UpstreamOptions,
 } from '../../fixtures/servers/http-upstream.js';
 import { until, within } from '../../helpers/wait.js';
-import { call, openLink, toolCall } from './link.js';
+import { call, openLink, SUBSCRIBING, toolCall } from './link.js';
 
 const AGAIN = { revision: 'legacy', reconnect: { backoff_base_ms: 10, backoff_max_ms: 10 } };
 const INITIALIZED = 'notifications/initialized';
@@ -144,12 +144,7 @@ test('a recovery that fails late does not concern the next connection', async ()
       return n === 1;
     },
     {
-      capabilities: { tools: {}, resources: { subscribe: true } },
-      onRequest: (made) => {
-        if (made.message.method !== 'resources/subscribe') return false;
-        made.result({});
-        return true;
-      },
+      ...SUBSCRIBING,
       http: ({ message }, res) => {
         if (message.method !== 'resources/subscribe' || !isRenewed || subscribing.length > 0) return false;
         subscribing.push(res);
@@ -214,12 +209,7 @@ test.each([
 ])('a renewed subscription that is %s was not lost', async (_what, answer) => {
   let isRenewed = false;
   const upstream = await answering(() => false, {
-    capabilities: { tools: {}, resources: { subscribe: true } },
-    onRequest: (made) => {
-      if (made.message.method !== 'resources/subscribe') return false;
-      made.result({});
-      return true;
-    },
+    ...SUBSCRIBING,
     http: ({ message }, res) => {
       if (message.method !== 'resources/subscribe' || !isRenewed) return false;
       answer(res);
@@ -239,12 +229,7 @@ test('a call whose session was lost is answered, though a subscription is lost i
   let isRenewed = false;
   let isLost = false;
   const upstream = await answering(() => false, {
-    capabilities: { tools: {}, resources: { subscribe: true } },
-    onRequest: (made) => {
-      if (made.message.method !== 'resources/subscribe') return false;
-      made.result({});
-      return true;
-    },
+    ...SUBSCRIBING,
     http: ({ message }, res) => {
       if (message.method !== 'resources/subscribe' || !isRenewed || isLost) return false;
       isLost = true;

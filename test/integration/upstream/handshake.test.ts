@@ -7,7 +7,7 @@ import { createUpstream, tool, type Upstream } from '../../fixtures/servers/http
 import { atEnd } from '../../helpers/cleanup.js';
 import { startEverything } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
-import { openLink } from './link.js';
+import { openLink, SUBSCRIBING } from './link.js';
 
 type Loss = (res: ServerResponse) => void;
 
@@ -162,12 +162,7 @@ test.each([
   const upstream = await createUpstream({
     sessions: true,
     tools: [tool('t')],
-    capabilities: { tools: {}, resources: { subscribe: true } },
-    onRequest: (call) => {
-      if (call.message.method !== 'resources/subscribe') return false;
-      call.result({});
-      return true;
-    },
+    ...SUBSCRIBING,
     onHttp: ({ message }, res) => {
       if (message.method !== 'resources/subscribe' || !isRenewed || lost >= times) return false;
       lost++;
