@@ -27,7 +27,8 @@ export async function bothEras(legacy: Upstream, modern: Upstream): Promise<Both
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`, speaks };
 }
 
-function forward(url: string, req: IncomingMessage, res: ServerResponse): void {
+/** `body`: that of `req`, if it was read already. */
+export function forward(url: string, req: IncomingMessage, res: ServerResponse, body?: Buffer): void {
   const { method, headers } = req;
   const onward = request(url, { method, headers }, (answer) => {
     res.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -37,7 +38,8 @@ function forward(url: string, req: IncomingMessage, res: ServerResponse): void {
   });
   onward.on('error', () => res.destroy());
   res.on('close', () => onward.destroy());
-  req.pipe(onward);
+  if (body) onward.end(body);
+  else req.pipe(onward);
 }
 
 function refuse(

@@ -2,39 +2,13 @@
 import type { ServerResponse } from 'node:http';
 import { expect, test } from 'vitest';
 import { silent, type Logger } from '../../../src/observe/log.js';
-import {
-  createUpstream,
-  tool,
-  type Call,
-  type Received,
-  type Upstream,
-  type UpstreamOptions,
-} from '../../fixtures/servers/http-upstream.js';
+import type { Call, Upstream } from '../../fixtures/servers/http-upstream.js';
 import { until, within } from '../../helpers/wait.js';
-import { call, openLink, SUBSCRIBING, toolCall } from './link.js';
+import { call, openLink, toolCall } from './link.js';
+import { AGAIN, answering, handshakes, SUBSCRIBING } from './openings.js';
 
-const AGAIN = { revision: 'legacy', reconnect: { backoff_base_ms: 10, backoff_max_ms: 10 } };
-const INITIALIZED = 'notifications/initialized';
-const handshakes = (upstream: Upstream): number => upstream.received('initialize').length;
 const isUp = (upstream: Upstream, link: { readonly state: string }, sessions: number): Promise<unknown> =>
   until(() => handshakes(upstream) === sessions && link.state === 'up', `up in session ${sessions}`);
-
-type Handled = boolean | undefined;
-
-/** `each`: what the n-th notification gets; `http`: what other messages get. */
-function answering(
-  each: (n: number, res: ServerResponse) => Handled,
-  { http, ...more }: UpstreamOptions & { http?: (received: Received, res: ServerResponse) => Handled } = {},
-): Promise<Upstream> {
-  let n = 0;
-  return createUpstream({
-    sessions: true,
-    tools: [tool('t')],
-    onHttp: (received, res) =>
-      received.message.method === INITIALIZED ? each(n++, res) : http?.(received, res),
-    ...more,
-  });
-}
 
 test('a stream that is paused at that moment: the connection is made again', async () => {
   const held: ServerResponse[] = [];

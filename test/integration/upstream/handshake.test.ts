@@ -1,13 +1,15 @@
 /** What is lost on the way while a session is opened: another session is opened, once. */
 import { once } from 'node:events';
-import { createServer, request, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { createUpstream, tool, type Upstream } from '../../fixtures/servers/http-upstream.js';
+import { forward } from '../../helpers/both-eras.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { startEverything } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
-import { openLink, SUBSCRIBING } from './link.js';
+import { openLink } from './link.js';
+import { AGAIN, answering, handshakes, INITIALIZED, SUBSCRIBING } from './openings.js';
 
 type Loss = (res: ServerResponse) => void;
 
@@ -16,32 +18,21 @@ const LOSSES: [string, Loss][] = [
   ['answered 429', (res) => res.writeHead(429).end()],
   ['cut', (res) => res.destroy()],
 ];
-const AGAIN = { revision: 'legacy', reconnect: { backoff_base_ms: 10, backoff_max_ms: 10 } };
-const initialized = (upstream: Upstream): number => upstream.received('notifications/initialized').length;
-const handshakes = (upstream: Upstream): number => upstream.received('initialize').length;
+const initialized = (upstream: Upstream): number => upstream.received(INITIALIZED).length;
 
 /** A proxy that handles the first `notifications/initialized` itself. */
 async function losing(url: string, loss: Loss): Promise<string> {
-  const { hostname, port, pathname } = new URL(url);
   let isLost = false;
   const proxy = createServer((req, res) => {
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
     req.on('end', () => {
       const body = Buffer.concat(chunks);
-      if (!isLost && body.includes('notifications/initialized')) {
+      if (!isLost && body.includes(INITIALIZED)) {
         isLost = true;
         return loss(res);
       }
-      const headers = { ...req.headers, host: `${hostname}:${port}` };
-      const out = request({ hostname, port, path: req.url, method: req.method, headers }, (answer) => {
-        res.writeHead(answer.statusCode ?? 500, answer.headers);
-        res.flushHeaders();
-        answer.pipe(res);
-      });
-      out.on('error', () => res.destroy());
-      res.on('close', () => out.destroy());
-      out.end(body);
+      forward(new URL(req.url ?? '/', url).href, req, res, body);
     });
   });
   proxy.listen(0, '127.0.0.1');
@@ -50,7 +41,7 @@ async function losing(url: string, loss: Loss): Promise<string> {
     proxy.close();
     proxy.closeAllConnections();
   });
-  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}${pathname}`;
+  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}${new URL(url).pathname}`;
 }
 
 test.each(
@@ -68,16 +59,6 @@ test.each(
   );
   expect(link.state).toBe('up');
 });
-
-/** `each`: what the n-th notification gets. */
-function answering(each: (n: number, res: ServerResponse) => boolean): Promise<Upstream> {
-  let n = 0;
-  return createUpstream({
-    sessions: true,
-    tools: [tool('t')],
-    onHttp: ({ message }, res) => message.method === 'notifications/initialized' && each(n++, res),
-  });
-}
 
 test('a server that answers 500 to each notification is taken as it is, and asked once more only at first', async () => {
   const upstream = await answering((_n, res) => {

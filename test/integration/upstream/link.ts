@@ -21,19 +21,8 @@ import {
 } from '../../../src/protocol/ports.js';
 import { Connection, type ConnectionDeps } from '../../../src/upstream/link/connection.js';
 import { createWatcher } from '../../../src/upstream/stdio/watcher.js';
-import type { UpstreamOptions } from '../../fixtures/servers/http-upstream.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { until } from '../../helpers/wait.js';
-
-/** A server that takes subscriptions. */
-export const SUBSCRIBING: Pick<UpstreamOptions, 'capabilities' | 'onRequest'> = {
-  capabilities: { tools: {}, resources: { subscribe: true } },
-  onRequest: (call) => {
-    if (call.message.method !== 'resources/subscribe') return false;
-    call.result({});
-    return true;
-  },
-};
 
 export interface Told {
   readonly states: string[];
