@@ -42,6 +42,7 @@ export interface DialDeps {
   readonly patience: number;
   /** A child answered the probe after `initialize` had been sent. */
   readonly late: () => void;
+  /** See HandshakeDeps, as `failedLate`. */
   readonly losses: Losses;
   readonly failedLate: (carrier: Carrier, error: GatewayError) => void;
   /** Closes a transport: its session or its process ends in good order. */

@@ -20,6 +20,7 @@ export interface HandshakeDeps {
   readonly capabilities: object;
   /** The revision that the server asks for; undefined: the configured one, or the latest. */
   readonly offer?: LegacyRevision | undefined;
+  /** Decides whether a session that did not get `notifications/initialized` is opened again. */
   readonly losses: Losses;
   /** The handshake turned out to have failed after it had resolved. */
   readonly failedLate: (error: GatewayError) => void;
